@@ -1,0 +1,122 @@
+/** When a caller may try again: `after` = later, unchanged; `operator` = after a person changed something. */
+export type Retry = "never" | "after" | "operator";
+
+interface ErrorEntry {
+  readonly status: number;
+  readonly retry: Retry;
+  readonly title: string;
+}
+
+/** The one table of everything that can go wrong, for every package and every wire. */
+export const errorTable = {
+  "invalid-request": { status: 400, retry: "never", title: "The request is not valid" },
+  "invalid-manifest": { status: 400, retry: "never", title: "The manifest is not valid" },
+  "invalid-configuration": { status: 400, retry: "operator", title: "The configuration is not valid" },
+  unauthenticated: { status: 401, retry: "never", title: "The credential is missing or wrong" },
+  "token-expired": { status: 401, retry: "never", title: "The command token has expired" },
+  "token-replayed": { status: 403, retry: "never", title: "The command token was used before" },
+  "token-foreign": { status: 403, retry: "never", title: "The command token is for another placement" },
+  "stale-epoch": { status: 403, retry: "never", title: "The command belongs to an older epoch" },
+  "not-found": { status: 404, retry: "never", title: "There is no such thing" },
+  "unknown-application": { status: 404, retry: "never", title: "There is no such application" },
+  "unknown-cluster": { status: 404, retry: "never", title: "There is no such cluster" },
+  "unknown-storage": { status: 404, retry: "never", title: "There is no such storage" },
+  "unknown-operation": { status: 404, retry: "never", title: "There is no such operation" },
+  "unknown-placement": { status: 404, retry: "never", title: "There is no such placement" },
+  "same-cluster": { status: 409, retry: "never", title: "The application is on that cluster already" },
+  "already-deployed": { status: 409, retry: "never", title: "The application is deployed already" },
+  "not-deployed": { status: 409, retry: "never", title: "The application is not deployed" },
+  "operation-open": { status: 409, retry: "after", title: "Another operation holds the application" },
+  "operation-halted": { status: 409, retry: "operator", title: "A halted operation holds the application" },
+  "in-use": { status: 409, retry: "operator", title: "The record is in use and cannot be changed" },
+  "wrong-state": { status: 409, retry: "after", title: "The agent is in another state" },
+  "command-conflict": { status: 409, retry: "never", title: "The key was used for another command" },
+  "command-withdrawn": { status: 409, retry: "never", title: "The command was withdrawn" },
+  "grant-refused": { status: 409, retry: "never", title: "The grant is not valid on the lease" },
+  "grant-burned": { status: 409, retry: "never", title: "The grant was burned" },
+  "application-exited": { status: 502, retry: "never", title: "The application exited" },
+  "application-not-ready": { status: 504, retry: "never", title: "The application did not become ready" },
+  "stop-refused": { status: 409, retry: "operator", title: "The application did not stop" },
+  "stop-unknown": {
+    status: 504,
+    retry: "operator",
+    title: "It is not known whether the application stopped",
+  },
+  "handover-refused": { status: 409, retry: "operator", title: "The evidence does not allow a handover" },
+  "witness-unknown": { status: 503, retry: "after", title: "The cluster cannot say what runs there" },
+  "receipt-invalid": { status: 400, retry: "never", title: "The receipt is not valid" },
+  "agent-unreachable": { status: 503, retry: "after", title: "The agent does not answer" },
+  "agent-identity": { status: 409, retry: "operator", title: "The agent has another key than recorded" },
+  "agent-failed": { status: 502, retry: "after", title: "The agent failed" },
+  "cluster-unavailable": { status: 503, retry: "after", title: "The cluster does not answer" },
+  "placement-conflict": { status: 409, retry: "operator", title: "The placement's name is taken" },
+  "storage-unreachable": { status: 503, retry: "after", title: "The storage does not answer" },
+  "storage-unclear": {
+    status: 503,
+    retry: "after",
+    title: "It is not known whether the storage took the write",
+  },
+  "storage-bucket-missing": { status: 422, retry: "operator", title: "The bucket does not exist" },
+  "storage-credentials": { status: 422, retry: "operator", title: "The storage rejects the credentials" },
+  "storage-conditions": { status: 422, retry: "operator", title: "The storage ignores conditional writes" },
+  "storage-unprotected": {
+    status: 422,
+    retry: "operator",
+    title: "The application's key can write to leases",
+  },
+  "storage-failed": { status: 502, retry: "after", title: "The storage failed" },
+  "storage-overlap": { status: 409, retry: "operator", title: "The prefix overlaps with another one" },
+  "lease-foreign": { status: 409, retry: "operator", title: "The lease belongs to somebody else" },
+  "lease-missing": { status: 409, retry: "operator", title: "A known lease is missing" },
+  "lease-newer": { status: 409, retry: "operator", title: "The lease is newer than the records" },
+  "lease-mismatch": { status: 409, retry: "operator", title: "The lease does not say what it must say" },
+  "lease-superseded": { status: 409, retry: "after", title: "Somebody else changed the lease" },
+  "secret-unavailable": { status: 422, retry: "operator", title: "A secret cannot be read" },
+  "preflight-failed": { status: 409, retry: "operator", title: "A preflight check failed" },
+  "deadline-exceeded": { status: 504, retry: "after", title: "The deadline has passed" },
+  "injected-fault": { status: 500, retry: "never", title: "A planted fault" },
+  "database-unavailable": { status: 503, retry: "after", title: "The database does not answer" },
+  internal: { status: 500, retry: "after", title: "Something went wrong inside" },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+export interface AppErrorOptions {
+  readonly cause?: unknown;
+  /** Facts for the log and for operators; never secrets. */
+  readonly meta?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/**
+ * An error that may be shown: `detail` is one sentence, "cannot <do what> <which>: <why>", and what to do.
+ * Recognised by `name` and `code` (see {@link isAppError}), so that it survives a journal.
+ */
+export class AppError extends Error {
+  override readonly name = "AppError";
+  readonly code: ErrorCode;
+  readonly meta: Readonly<Record<string, unknown>> | undefined;
+
+  constructor(code: ErrorCode, detail: string, options: AppErrorOptions = {}) {
+    super(detail, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.meta = options.meta;
+  }
+}
+
+export function isAppError(error: unknown): error is AppError {
+  return (
+    error instanceof Error &&
+    error.name === "AppError" &&
+    "code" in error &&
+    typeof error.code === "string" &&
+    Object.hasOwn(errorTable, error.code)
+  );
+}
+
+/** An `AppError` as it is, anything else as `internal` with the original as cause: its text is not for clients. */
+export function toAppError(error: unknown): AppError {
+  if (isAppError(error)) return error;
+  return new AppError("internal", "cannot finish the request: something went wrong inside; see the log", {
+    cause: error,
+  });
+}

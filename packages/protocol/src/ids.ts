@@ -1,0 +1,59 @@
+import { randomBytes } from "node:crypto";
+import * as z from "zod/mini";
+
+const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
+
+/** Twenty characters of 5 bits: the first nine carry the time in ms, so that ids sort by age; the rest is random. */
+function sortableToken(now: number): string {
+  let time = "";
+  for (let rest = now, n = 0; n < 9; n += 1, rest = Math.floor(rest / 32))
+    time = alphabet.charAt(rest % 32) + time;
+  let random = "";
+  for (const byte of randomBytes(11)) random += alphabet.charAt(byte % 32);
+  return time + random;
+}
+
+export const newOperationId = (now: number = Date.now()): string => `op-${sortableToken(now)}`;
+export const newPlacementId = (now: number = Date.now()): string => `pl-${sortableToken(now)}`;
+export const newDeploymentId = (now: number = Date.now()): string => `dp-${sortableToken(now)}`;
+/** 128 random bits as hex: token ids, grants, the unique bytes of a lease write. */
+export const newNonce = (): string => randomBytes(16).toString("hex");
+
+/** Names that people give: DNS labels (RFC 1123), because they become parts of host and object names. */
+export const nameSchema = z
+  .string()
+  .check(
+    z.regex(
+      /^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/,
+      "must be a DNS label: a lower-case letter, then up to 62 lower-case letters, digits or hyphens",
+    ),
+  );
+export const placementIdSchema = z.string().check(z.regex(/^pl-[0-9a-z]{20}$/));
+export const operationIdSchema = z.string().check(z.regex(/^op-[0-9a-z]{20}$/));
+export const deploymentIdSchema = z.string().check(z.regex(/^dp-[0-9a-z]{20}$/));
+/** Names one effect for good: operation, step, attempt (and run); the same key never does a thing twice. */
+export const commandKeySchema = z.string().check(z.regex(/^[A-Za-z0-9._-]{1,200}$/));
+export const epochSchema = z.int().check(z.nonnegative());
+
+/** One start of the application: the `counter`-th by this life of the agent in this placement. */
+export const runSchema = z.strictObject({
+  placement: placementIdSchema,
+  instance: z.string().check(z.regex(/^[0-9a-z]{1,40}$/)),
+  counter: z.int().check(z.positive()),
+});
+export type Run = z.infer<typeof runSchema>;
+
+export const formatRun = (run: Run): string => `${run.placement}.${run.instance}.${run.counter}`;
+export const sameRun = (a: Run | null, b: Run | null): boolean =>
+  a === null || b === null ? a === b : formatRun(a) === formatRun(b);
+
+/** The key of a command's effect; `run` is named where the command is about one run only (a stop). */
+export function commandKey(parts: {
+  readonly operation: string;
+  readonly step: string;
+  readonly attempt: number;
+  readonly run?: Run | undefined;
+}): string {
+  const base = `${parts.operation}.${parts.step}.${parts.attempt}`;
+  return parts.run === undefined ? base : `${base}.${formatRun(parts.run)}`;
+}

@@ -1,0 +1,33 @@
+import * as z from "zod/mini";
+import { AppError, type ErrorCode, errorTable } from "./errors.ts";
+
+/** RFC 9457 problem details; `code` is a key of the error table. */
+export const problemSchema = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.number(),
+  code: z.string(),
+  detail: z.string(),
+  retry: z.string(),
+});
+export type Problem = z.infer<typeof problemSchema>;
+
+export const problemContentType = "application/problem+json";
+
+export function toProblem(error: AppError): Problem {
+  const entry = errorTable[error.code];
+  return {
+    type: `urn:baton:problem:${error.code}`,
+    title: entry.title,
+    status: entry.status,
+    code: error.code,
+    detail: error.message,
+    retry: entry.retry,
+  };
+}
+
+/** The error a problem document tells of; an unknown code becomes `internal` with the sender's sentence. */
+export function fromProblem(problem: Problem): AppError {
+  const code: ErrorCode = Object.hasOwn(errorTable, problem.code) ? (problem.code as ErrorCode) : "internal";
+  return new AppError(code, problem.detail);
+}

@@ -1,0 +1,108 @@
+import { CompactSign, compactVerify } from "jose";
+import * as z from "zod/mini";
+import { AppError } from "./errors.ts";
+import {
+  commandKeySchema,
+  epochSchema,
+  nameSchema,
+  operationIdSchema,
+  placementIdSchema,
+  runSchema,
+} from "./ids.ts";
+import { type PrivateKey, type PublicKey, importKey } from "./keys.ts";
+
+/**
+ * How a stop ended. `refused`: it still runs; `unknown`: it cannot be said; `never-started`: a grant was burned
+ * and no process was ever made from it.
+ */
+export const outcomeSchema = z.enum([
+  "graceful",
+  "forced",
+  "refused",
+  "already-stopped",
+  "crashed-during-stop",
+  "never-started",
+  "unknown",
+]);
+export type Outcome = z.infer<typeof outcomeSchema>;
+
+/** `proven`: the agent executed the application and saw its whole tree go; `claimed`: somebody says so. */
+export const evidenceClassSchema = z.enum(["proven", "claimed", "unknown"]);
+export type EvidenceClass = z.infer<typeof evidenceClassSchema>;
+
+const moment = z.iso.datetime();
+
+/** The agent's statement of how a stop ended. Moments are the agent's wall clock, for people; durations are monotonic, in ms. */
+export const receiptSchema = z.strictObject({
+  version: z.literal(1),
+  key: commandKeySchema,
+  operation: operationIdSchema,
+  application: nameSchema,
+  placement: placementIdSchema,
+  epoch: epochSchema,
+  /** Null only for `never-started`. */
+  run: z.nullable(runSchema),
+  outcome: outcomeSchema,
+  evidenceClass: evidenceClassSchema,
+  /** Of the direct child; null when it is not known or there was none. */
+  exit: z.nullable(z.strictObject({ code: z.nullable(z.int()), signal: z.nullable(z.string()) })),
+  signals: z.array(z.strictObject({ signal: z.string(), at: moment, processes: z.int() })),
+  timings: z.strictObject({
+    receivedAt: moment,
+    /** First signal sent. */
+    signalledAt: z.nullable(moment),
+    /** Direct child seen to exit. */
+    exitedAt: z.nullable(moment),
+    /** Whole tree seen to be gone. */
+    verifiedAt: z.nullable(moment),
+    /** From the first signal until the whole tree was gone. */
+    stopMs: z.nullable(z.number()),
+  }),
+  evidence: z.strictObject({
+    treeGone: z.boolean(),
+    /** What was left or could not be read, in words. */
+    remaining: z.array(z.string()),
+    bootId: z.string(),
+  }),
+  agentVersion: z.string(),
+});
+export type Receipt = z.infer<typeof receiptSchema>;
+
+const receiptType = "baton-receipt+json";
+
+/** Compact JWS (EdDSA) over the receipt as JSON. */
+export async function signReceipt(receipt: Receipt, key: PrivateKey): Promise<string> {
+  return new CompactSign(Buffer.from(JSON.stringify(receiptSchema.parse(receipt))))
+    .setProtectedHeader({ alg: "EdDSA", typ: receiptType, kid: receipt.placement })
+    .sign(await importKey(key));
+}
+
+/** @throws AppError `receipt-invalid` when the signature, the type or the content is wrong. */
+export async function verifyReceipt(jws: string, key: PublicKey): Promise<Receipt> {
+  try {
+    const { payload, protectedHeader } = await compactVerify(jws, await importKey(key), {
+      algorithms: ["EdDSA"],
+    });
+    if (protectedHeader.typ !== receiptType) throw new Error(`type is ${String(protectedHeader.typ)}`);
+    const receipt = receiptSchema.parse(JSON.parse(Buffer.from(payload).toString("utf8")));
+    if (protectedHeader.kid !== receipt.placement) throw new Error("key id and placement differ");
+    return receipt;
+  } catch (error) {
+    throw new AppError(
+      "receipt-invalid",
+      "cannot accept the receipt: its signature or content is not valid",
+      { cause: error },
+    );
+  }
+}
+
+/** The placement that a receipt says it is from, unverified: only to find the key to verify it with. */
+export function receiptPlacement(jws: string): string | null {
+  try {
+    const header: unknown = JSON.parse(Buffer.from(jws.split(".")[0] ?? "", "base64url").toString("utf8"));
+    const kid = typeof header === "object" && header !== null && "kid" in header ? header.kid : undefined;
+    return placementIdSchema.safeParse(kid).success ? (kid as string) : null;
+  } catch {
+    return null;
+  }
+}
