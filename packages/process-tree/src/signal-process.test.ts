@@ -1,0 +1,64 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { lookAsUser, NOBODY } from "./fixtures/look.ts";
+import { endFixtures, startFixture, startProgram, until } from "./fixtures/start-fixture.ts";
+import { isAlive } from "./process-identity.ts";
+import { signalProcess, signalTree } from "./signal-process.ts";
+
+afterEach(endFixtures);
+
+describe("signalProcess", () => {
+  it("ends the very process that was named", async () => {
+    const { root } = await startProgram("sleep", ["300"], {});
+    expect(await signalProcess(root, "SIGTERM")).toBe("sent");
+    await until(async () => !(await isAlive(root)), "the process is dead");
+    expect(await signalProcess(root, "SIGTERM")).toBe("gone");
+  });
+
+  it("spares a stranger that was given the pid", async () => {
+    const { root } = await startProgram("sleep", ["300"], {});
+    const former = { ...root, startTime: String(BigInt(root.startTime) - 1n) };
+    expect(await signalProcess(former, "SIGKILL")).toBe("gone");
+    expect(await isAlive(root)).toBe(true);
+  });
+
+  it("says of a zombie that it is gone", async () => {
+    const zombie = await (await startFixture("zombie.sh", {})).find("zombie");
+    await until(async () => !(await isAlive(zombie)), "the child is dead");
+    expect(await signalProcess(zombie, "SIGTERM")).toBe("gone");
+  });
+
+  it("never signals a group: 0 and negative numbers are refused", async () => {
+    const { root } = await startProgram("sleep", ["300"], {});
+    for (const pid of [0, -1, -root.pid]) {
+      await expect(signalProcess({ ...root, pid }, "SIGKILL")).rejects.toThrow(RangeError);
+    }
+    expect(await isAlive(root)).toBe(true);
+  });
+
+  it.runIf(process.getuid?.() === 0)("throws EPERM for a process that we may not signal", async () => {
+    const { root } = await startProgram("sleep", ["300"], {});
+    const answer = await lookAsUser({ uid: NOBODY, signal: root });
+    expect(answer.error?.code).toBe("EPERM");
+    expect(await isAlive(root)).toBe(true);
+  });
+});
+
+describe("signalTree", () => {
+  it("signals all and says which were gone already", async () => {
+    const { root: first } = await startProgram("sleep", ["300"], {});
+    const { root: second } = await startProgram("sleep", ["300"], {});
+    const former = { ...second, startTime: String(BigInt(second.startTime) - 1n) };
+    expect(await signalTree([first, former, second], "SIGTERM")).toEqual({
+      sent: [first, second],
+      gone: [former],
+    });
+    await until(async () => !(await isAlive(first)) && !(await isAlive(second)), "both are dead");
+  });
+
+  it("goes on after a refusal, then names who refused", async () => {
+    const { root } = await startProgram("sleep", ["300"], {});
+    const impossible = { ...root, pid: -7 };
+    await expect(signalTree([impossible, root], "SIGTERM")).rejects.toThrow("cannot send SIGTERM to -7");
+    await until(async () => !(await isAlive(root)), "the other is dead");
+  });
+});
