@@ -1,0 +1,76 @@
+import { AppError, nameSchema, parseAs } from "@baton/protocol";
+import * as z from "zod/mini";
+import type { Clock } from "./clock.ts";
+import { untilDefinite } from "./definite.ts";
+import type { ObjectStore, StoredObject } from "./object-store.port.ts";
+import { assertPrefix, controlPrefix, overlaps } from "./prefix.ts";
+
+/** Which application has which prefix; one object for each bucket, because overlaps cannot be seen in separate ones. */
+const claimsKey = `${controlPrefix}claims.json`;
+
+const claimSchema = z.strictObject({
+  prefix: z.string(),
+  owner: z.string().check(z.minLength(1)),
+  application: nameSchema,
+});
+type Claim = z.infer<typeof claimSchema>;
+const claimsSchema = z.strictObject({ version: z.literal(1), claims: z.array(claimSchema) });
+
+/**
+ * Makes a prefix of the bucket this application's for good; the same claim again changes nothing. Claims are only ever added, so
+ * that after an unclear answer it is safe to look again: a lost write that arrives late adds the same claim or is refused.
+ *
+ * @throws AppError `storage-overlap` (the prefix contains, is within, or is another application's), `lease-foreign` (it is another
+ * owner's), `storage-unclear` when the deadline passes, `invalid-request` for a prefix that is none; what `ObjectStore` throws.
+ */
+export async function claimPrefix(params: {
+  readonly store: ObjectStore;
+  readonly prefix: string;
+  readonly owner: string;
+  readonly application: string;
+  readonly deadlineMs: number;
+  readonly clock?: Clock | undefined;
+}): Promise<void> {
+  const { store, prefix, owner, application } = params;
+  assertPrefix(prefix);
+  const claim = { prefix, owner, application };
+  await untilDefinite(params, `claim the prefix "${prefix}"`, async (timeoutMs) => {
+    const object = await store.get({ key: claimsKey, timeoutMs: timeoutMs() });
+    const claims = readClaims(object);
+    if (isClaimed(claims, claim)) return "claimed";
+    const put = await store.put({
+      key: claimsKey,
+      body: JSON.stringify({ version: 1, claims: [...claims, claim] }),
+      condition: object === null ? { kind: "absent" } : { kind: "match", etag: object.etag },
+      timeoutMs: timeoutMs(),
+    });
+    return put.kind === "stored" ? "claimed" : "again";
+  });
+}
+
+function isClaimed(claims: readonly Claim[], claim: Claim): boolean {
+  const other = claims.find(({ prefix }) => overlaps(prefix, claim.prefix));
+  if (other === undefined) return false;
+  if (other.owner !== claim.owner)
+    throw new AppError(
+      other.prefix === claim.prefix ? "lease-foreign" : "storage-overlap",
+      `cannot claim the prefix "${claim.prefix}" for ${claim.owner}: "${other.prefix}" belongs to "${other.application}" of ${other.owner}; use another prefix`,
+    );
+  if (other.prefix !== claim.prefix || other.application !== claim.application)
+    throw new AppError(
+      "storage-overlap",
+      `cannot claim the prefix "${claim.prefix}" for "${claim.application}": "${other.prefix}" belongs to "${other.application}"; use another prefix`,
+    );
+  return true;
+}
+
+function readClaims(object: StoredObject | null): readonly Claim[] {
+  if (object === null) return [];
+  let content: unknown;
+  try {
+    content = JSON.parse(Buffer.from(object.body).toString("utf8"));
+  } catch {
+    content = undefined;
+  }
+  return parseAs(claimsSchema, content, `the claims ${claimsKey}`, "lease-mismatch").claims;
+}

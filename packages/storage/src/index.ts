@@ -1,0 +1,10 @@
+export type { ObjectStore, PutCondition, PutResult, StoredObject } from "./object-store.port.ts";
+export { openObjectStore } from "./s3-object-store.ts";
+export { leaseKey, leaseSchema, nextLease } from "./lease.ts";
+export type { Lease, LeaseChange, WriteStamp } from "./lease.ts";
+export { applyLeaseWrite, changeLease, planLeaseChange, readLease } from "./lease-write.ts";
+export type { LeaseView, LeaseWrite, LeaseWriteResult } from "./lease-write.ts";
+export { claimPrefix } from "./claims.ts";
+export { assertProbe, probeStorage } from "./probe.ts";
+export type { ProbeResult, ProbeTest } from "./probe.ts";
+export type { Clock } from "./clock.ts";

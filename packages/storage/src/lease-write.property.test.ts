@@ -1,0 +1,85 @@
+import { isAppError } from "@baton/protocol";
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { applyLeaseWrite, changeLease, planLeaseChange, readLease } from "./lease-write.ts";
+import { burn, create, run } from "./fixtures/lease-samples.ts";
+import { type MemoryFault, createMemoryBucket } from "./memory-bucket.ts";
+import { createTestClock } from "./test-clock.ts";
+
+const prefix = "ledger/";
+
+/** What happens just before a request: nothing, a late write arrives, or a rival writes. */
+const events = fc.array(fc.constantFrom("nothing", "nothing", "late", "rival"), { maxLength: 20 });
+const faults = fc.array(
+  fc.constantFrom<MemoryFault>(
+    { kind: "unclear", write: "applied" },
+    { kind: "unclear", write: "dropped" },
+    { kind: "unclear", write: "late" },
+    { kind: "refused" },
+    { kind: "error", code: "storage-unreachable" },
+    { kind: "unclear", write: "dropped", on: "get" },
+  ),
+  { maxLength: 12 },
+);
+
+/** Rule 7: what is said of a write is true, then and for ever, whatever the network does to it. */
+it("never says superseded of a write that is or will be taken, nor applied of one that is not", async () => {
+  const seen = { applied: 0, superseded: 0, unknown: 0 };
+  await fc.assert(
+    fc.asyncProperty(
+      faults,
+      events,
+      fc.integer({ min: 1, max: 2_000 }),
+      async (planted, timeline, deadlineMs) => {
+        let rival = false;
+        const next = timeline.values();
+        const bucket = createMemoryBucket({
+          beforeRequest: async () => {
+            if (rival) return;
+            const event = next.next().value;
+            if (event === "late") bucket.deliverLate();
+            if (event !== "rival") return;
+            rival = true;
+            // Refused when the grant is gone already.
+            await changeLease({
+              store,
+              prefix,
+              change: run,
+              deadlineMs: 10_000,
+              clock: createTestClock(),
+            }).catch((error: unknown) => {
+              if (!isAppError(error) || error.code !== "grant-refused") throw error;
+            });
+            rival = false;
+          },
+        });
+        const store = bucket.open();
+        const clock = createTestClock();
+        rival = true;
+        await changeLease({ store, prefix, change: create, deadlineMs, clock });
+        const write = planLeaseChange({
+          current: await readLease({ store, prefix, timeoutMs: 1_000 }),
+          change: burn,
+        });
+        rival = false;
+        bucket.inject(...planted);
+
+        const said = await applyLeaseWrite({ store, write, deadlineMs, clock }).then(
+          ({ kind }) => kind,
+          (error: unknown) => {
+            expect(error).toMatchObject({ code: "storage-unclear" });
+            return "unknown" as const;
+          },
+        );
+        bucket.deliverLate();
+        const commits = bucket.commits.filter(({ body }) => body === write.body).length;
+        seen[said] += 1;
+        expect(commits).toBeLessThanOrEqual(1);
+        if (said === "applied") expect(commits).toBe(1);
+        if (said === "superseded") expect(commits).toBe(0);
+      },
+    ),
+    { numRuns: 500, seed: 7 },
+  );
+  for (const count of Object.values(seen)) expect(count).toBeGreaterThan(10);
+});

@@ -1,0 +1,222 @@
+import { describe, expect, it } from "vitest";
+import { type LeaseChange, isInEffect, leaseKey, leaseSchema, nextLease } from "./lease.ts";
+import {
+  at,
+  burn,
+  create,
+  handOver,
+  harbor,
+  island,
+  leaseAfter,
+  otherOperation,
+} from "./fixtures/lease-samples.ts";
+import { operation, owner, renew, run, runOf, stop } from "./fixtures/lease-samples.ts";
+
+const stamp = { nonce: "next", at };
+const refusedWith = (code: string): unknown => expect.objectContaining({ code });
+
+describe("leaseKey", () => {
+  it("puts the lease below the control prefix", () => {
+    expect(leaseKey("ledger/")).toBe(".baton/leases/ledger/lease.json");
+  });
+
+  it("refuses what is no prefix", () => {
+    expect(() => leaseKey("../../x/")).toThrow(refusedWith("invalid-request"));
+  });
+});
+
+describe("a lease", () => {
+  it("is created granted, in epoch 1", () => {
+    expect(nextLease(null, create, stamp)).toEqual({
+      version: 1,
+      owner,
+      application: "ledger",
+      prefix: "ledger/",
+      epoch: 1,
+      holder: harbor,
+      state: "granted",
+      grant: "grant-1",
+      run: null,
+      operation,
+      nonce: "next",
+      history: ["next"],
+      at,
+    });
+  });
+
+  it("runs by its grant, which is gone afterwards", () => {
+    expect(leaseAfter(create, run)).toMatchObject({
+      state: "running",
+      grant: null,
+      run: runOf(harbor),
+      operation,
+    });
+    expect(leaseAfter(create, { ...run, operation: otherOperation }).operation).toBe(otherOperation);
+  });
+
+  it("stays what it is when it is renewed, but for the nonce", () => {
+    const before = leaseAfter(create, run);
+    expect(nextLease(before, renew, stamp)).toEqual({ ...before, nonce: "next" });
+  });
+
+  it("keeps the run when it is stopped and forgets the grant when it is burned", () => {
+    expect(leaseAfter(create, run, stop)).toMatchObject({
+      state: "stopped",
+      run: runOf(harbor),
+      grant: null,
+    });
+    expect(leaseAfter(create, burn)).toMatchObject({ state: "stopped", run: null, grant: null });
+  });
+
+  it.each<[string, LeaseChange[], LeaseChange]>([
+    ["a stopped run", [create, run, stop], handOver],
+    ["a run that its receipt ended", [create, run], handOver],
+    ["a burned grant", [create, burn], { ...handOver, from: { ...handOver.from, run: null } }],
+  ])("is handed over after %s", (_, changes, change) => {
+    const after = leaseAfter(...changes, change);
+    expect(after).toMatchObject({
+      epoch: 2,
+      holder: island,
+      state: "granted",
+      grant: "grant-2",
+      run: null,
+      operation: otherOperation,
+    });
+    expect(leaseSchema.safeParse(after).success).toBe(true);
+  });
+
+  it("remembers the last eight writes but renewals", () => {
+    const changes: LeaseChange[] = [create];
+    for (let epoch = 1; epoch <= 4; epoch += 1) {
+      const mine = { owner, holder: harbor, epoch, run: runOf(harbor, epoch) };
+      changes.push({ kind: "run", ...mine, grant: `grant-${epoch}` });
+      changes.push({ kind: "renew", ...mine }, { kind: "renew", ...mine });
+      changes.push({ kind: "stop", ...mine });
+      const from = { holder: harbor, epoch, run: runOf(harbor, epoch) };
+      changes.push({ kind: "grant", owner, from, holder: harbor, grant: `grant-${epoch + 1}`, operation });
+    }
+    // n0 is the create, then run, renew, renew, stop, grant for each epoch.
+    expect(leaseAfter(...changes).history).toEqual(["n9", "n10", "n11", "n14", "n15", "n16", "n19", "n20"]);
+  });
+});
+
+describe("a change is refused", () => {
+  const granted = leaseAfter(create);
+  const running = leaseAfter(create, run);
+  const stopped = leaseAfter(create, run, stop);
+  const burned = leaseAfter(create, burn);
+  const second = leaseAfter(create, run, stop, handOver);
+
+  it.each([run, renew, stop, burn, handOver])("when there is no lease ($kind)", (change) => {
+    expect(() => nextLease(null, change, stamp)).toThrow(refusedWith("lease-missing"));
+  });
+
+  it.each<LeaseChange>([create, run, renew, stop, burn, handOver])("of a foreign owner ($kind)", (change) => {
+    for (const lease of [granted, running, stopped])
+      expect(() => nextLease(lease, { ...change, owner: "baton-2" }, stamp)).toThrow(
+        refusedWith("lease-foreign"),
+      );
+  });
+
+  it("that creates a second lease, or one of another application", () => {
+    expect(() => nextLease(granted, create, stamp)).toThrow(refusedWith("lease-mismatch"));
+    expect(() => nextLease(granted, { ...create, application: "shop" }, stamp)).toThrow(
+      refusedWith("lease-foreign"),
+    );
+  });
+
+  it.each([run, renew, stop, burn])("of an older epoch ($kind)", (change) => {
+    expect(() => nextLease(second, change, stamp)).toThrow(refusedWith("stale-epoch"));
+  });
+
+  it.each([run, renew, stop, burn])(
+    "of an epoch that has not come, or of another holder ($kind)",
+    (change) => {
+      const lease = change.kind === "run" || change.kind === "burn" ? granted : running;
+      for (const wrong of [{ epoch: 2 }, { holder: island }])
+        expect(() => nextLease(lease, { ...change, ...wrong } as LeaseChange, stamp)).toThrow(
+          refusedWith("lease-mismatch"),
+        );
+    },
+  );
+
+  it.each([run, burn] as LeaseChange[])("without a fresh grant ($kind)", (change) => {
+    for (const lease of [running, stopped, burned])
+      expect(() => nextLease(lease, change, stamp)).toThrow(refusedWith("grant-refused"));
+    expect(() => nextLease(granted, { ...change, grant: "other" } as LeaseChange, stamp)).toThrow(
+      refusedWith("grant-refused"),
+    );
+  });
+
+  it("that starts the run of another placement", () => {
+    expect(() => nextLease(granted, { ...run, run: runOf(island) }, stamp)).toThrow(
+      refusedWith("lease-mismatch"),
+    );
+  });
+
+  it.each([renew, stop] as LeaseChange[])("of a run that is not the running one ($kind)", (change) => {
+    for (const lease of [granted, stopped, burned])
+      expect(() => nextLease(lease, change, stamp)).toThrow(refusedWith("lease-mismatch"));
+    expect(() => nextLease(running, { ...change, run: runOf(harbor, 2) } as LeaseChange, stamp)).toThrow(
+      refusedWith("lease-mismatch"),
+    );
+  });
+
+  it.each([
+    ["a grant that may still be used", granted, { ...handOver.from, run: null }],
+    ["another epoch", stopped, { ...handOver.from, epoch: 2 }],
+    ["another holder", stopped, { ...handOver.from, holder: island }],
+    ["another run", stopped, { ...handOver.from, run: runOf(harbor, 2) }],
+    ["no run where one was", stopped, { ...handOver.from, run: null }],
+    ["no run where one is", running, { ...handOver.from, run: null }],
+    ["a run where the grant was burned", burned, handOver.from],
+    ["a fenced lease", { ...stopped, state: "fenced" as const }, handOver.from],
+  ])("that hands over from %s", (_, lease, from) => {
+    expect(() => nextLease(lease, { ...handOver, from }, stamp)).toThrow(refusedWith("lease-mismatch"));
+  });
+
+  it("with what the lease has and what was expected", () => {
+    expect(() => nextLease(granted, { ...handOver, from: { ...handOver.from, run: null } }, stamp)).toThrow(
+      `cannot grant the lease of "ledger/": it has epoch 1, held by ${harbor}, granted, no run; expected was: epoch 1, held by ${harbor}, stopped, no run`,
+    );
+  });
+});
+
+describe("isInEffect", () => {
+  const history = [create, run, stop, handOver];
+
+  it("recognises a change right after it was made", () => {
+    for (const [n, change] of history.entries())
+      expect(isInEffect(leaseAfter(...history.slice(0, n + 1)), change)).toBe(true);
+    expect(isInEffect(leaseAfter(create, burn), burn)).toBe(true);
+  });
+
+  it("does not recognise a change before it was made, or one of somebody else", () => {
+    expect(isInEffect(null, create)).toBe(false);
+    expect(isInEffect(leaseAfter(create), run)).toBe(false);
+    expect(isInEffect(leaseAfter(create, run), stop)).toBe(false);
+    expect(isInEffect(leaseAfter(create, run), { ...run, run: runOf(harbor, 2) })).toBe(false);
+    expect(isInEffect(leaseAfter(create, run, stop), burn)).toBe(false);
+    expect(isInEffect(leaseAfter(create, run, stop), handOver)).toBe(false);
+    expect(isInEffect(leaseAfter(create), { ...create, owner: "baton-2" })).toBe(false);
+    expect(isInEffect(leaseAfter(create), { ...create, application: "shop" })).toBe(false);
+    expect(isInEffect(leaseAfter(create, run), create)).toBe(false);
+  });
+
+  it("never recognises a renewal", () => {
+    expect(isInEffect(leaseAfter(create, run, renew), renew)).toBe(false);
+  });
+});
+
+describe("leaseSchema", () => {
+  it.each([
+    ["a grant that is left over", { ...leaseAfter(create, run), grant: "grant-1" }],
+    ["no grant though granted", { ...leaseAfter(create), grant: null }],
+    ["no run though running", { ...leaseAfter(create, run), run: null }],
+    ["a run of somebody else", { ...leaseAfter(create, run), run: runOf(island) }],
+    ["epoch 0", { ...leaseAfter(create), epoch: 0 }],
+    ["an unknown field", { ...leaseAfter(create), more: 1 }],
+  ])("refuses %s", (_, lease) => {
+    expect(leaseSchema.safeParse(lease).success).toBe(false);
+  });
+});

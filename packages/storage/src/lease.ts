@@ -1,0 +1,249 @@
+import { AppError, type Run, formatRun, nameSchema, operationIdSchema } from "@baton/protocol";
+import { placementIdSchema, runSchema, sameRun } from "@baton/protocol";
+import * as z from "zod/mini";
+import { assertPrefix, controlPrefix } from "./prefix.ts";
+
+const text = z.string().check(z.minLength(1));
+
+/** The baton of one storage prefix: who may write there. One object, never deleted, changed by conditional writes only. */
+export const leaseSchema = z
+  .strictObject({
+    version: z.literal(1),
+    owner: text,
+    application: nameSchema,
+    prefix: z.string(),
+    /** Grows by one with every grant, also on the way back; never anything else. */
+    epoch: z.int().check(z.positive()),
+    holder: placementIdSchema,
+    state: z.enum(["granted", "running", "stopped", "fenced"]),
+    /** Single-use permission to start; only in `granted`. */
+    grant: z.nullable(text),
+    /** The run that may write (`running`) or was the last of this epoch (`stopped`; null when the grant was burned). */
+    run: z.nullable(runSchema),
+    operation: operationIdSchema,
+    /** Unique for every write. */
+    nonce: text,
+    /**
+     * Nonces of the last 8 writes but renewals, newest last: whoever did not hear the answer to his write finds it here. Renewals
+     * are left out because an hour of them would push out the grant that somebody has to find.
+     */
+    history: z.array(text),
+    /** For people only; no decision reads it. */
+    at: z.iso.datetime(),
+  })
+  .check(
+    z.refine(
+      (lease) => (lease.state === "granted") === (lease.grant !== null),
+      "a lease has a grant when it is granted, and only then",
+    ),
+    z.refine(
+      (lease) => lease.state !== "running" || lease.run?.placement === lease.holder,
+      "a running lease names a run of its holder",
+    ),
+  );
+export type Lease = z.infer<typeof leaseSchema>;
+
+interface AgentChange {
+  readonly owner: string;
+  readonly holder: string;
+  readonly epoch: number;
+}
+
+/** What can happen to a lease; `create`, `grant` are the orchestrator's, the others the agent's. */
+export type LeaseChange =
+  | {
+      readonly kind: "create";
+      readonly owner: string;
+      readonly application: string;
+      readonly prefix: string;
+      readonly holder: string;
+      readonly grant: string;
+      readonly operation: string;
+    }
+  | {
+      readonly kind: "grant";
+      readonly owner: string;
+      /** From the receipt (rule 8); `run` is null when the grant of that epoch was burned. */
+      readonly from: { readonly holder: string; readonly epoch: number; readonly run: Run | null };
+      readonly holder: string;
+      readonly grant: string;
+      readonly operation: string;
+    }
+  | (AgentChange & {
+      readonly kind: "run";
+      readonly grant: string;
+      readonly run: Run;
+      readonly operation?: string | undefined;
+    })
+  | (AgentChange & { readonly kind: "renew" | "stop"; readonly run: Run })
+  | (AgentChange & { readonly kind: "burn"; readonly grant: string });
+
+/** `nonce` must never have been used before; `at` is ISO 8601. */
+export interface WriteStamp {
+  readonly nonce: string;
+  readonly at: string;
+}
+
+const historyLength = 8;
+
+/** "ledger/" → ".baton/leases/ledger/lease.json". @throws AppError `invalid-request` for a prefix that is none. */
+export function leaseKey(prefix: string): string {
+  assertPrefix(prefix);
+  return `${controlPrefix}leases/${prefix}lease.json`;
+}
+
+/**
+ * The lease after a change.
+ *
+ * @throws AppError `lease-missing` (there is none), `lease-foreign` (another owner or application), `stale-epoch` (an agent's change of an
+ * older epoch), `grant-refused` (the grant was used, burned, or never given), `lease-mismatch` (anything else is not as the change expects).
+ */
+export function nextLease(current: Lease | null, change: LeaseChange, stamp: WriteStamp): Lease {
+  if (change.kind === "create") return firstLease(current, change, stamp);
+  const lease = ownLease(current, change);
+  const written = { ...lease, ...stamp, history: [...lease.history, stamp.nonce].slice(-historyLength) };
+  switch (change.kind) {
+    case "grant": {
+      const { holder, grant, operation } = change;
+      expectHandover(lease, change);
+      return { ...written, epoch: lease.epoch + 1, holder, state: "granted", grant, run: null, operation };
+    }
+    case "run":
+      expectGrant(lease, change);
+      return {
+        ...written,
+        state: "running",
+        grant: null,
+        run: change.run,
+        operation: change.operation ?? lease.operation,
+      };
+    case "renew":
+      expectRunning(lease, change);
+      return { ...written, history: lease.history };
+    case "stop":
+      expectRunning(lease, change);
+      return { ...written, state: "stopped" };
+    case "burn":
+      expectGrant(lease, change);
+      return { ...written, state: "stopped", grant: null };
+  }
+}
+
+/**
+ * Whether the lease shows the effect of this very change already, so that somebody who died before he heard the answer may
+ * ask for it again. A renewal has no effect that could be seen.
+ */
+export function isInEffect(lease: Lease | null, change: LeaseChange): boolean {
+  if (lease === null || lease.owner !== change.owner || lease.holder !== change.holder) return false;
+  switch (change.kind) {
+    case "create":
+      return (
+        lease.application === change.application &&
+        lease.epoch === 1 &&
+        lease.state === "granted" &&
+        lease.grant === change.grant
+      );
+    case "grant":
+      return (
+        lease.epoch === change.from.epoch + 1 && lease.state === "granted" && lease.grant === change.grant
+      );
+    case "run":
+      return lease.epoch === change.epoch && lease.state === "running" && sameRun(lease.run, change.run);
+    case "stop":
+      return lease.epoch === change.epoch && lease.state === "stopped" && sameRun(lease.run, change.run);
+    case "burn":
+      return lease.epoch === change.epoch && lease.state === "stopped" && lease.run === null;
+    case "renew":
+      return false;
+  }
+}
+
+type Change<K extends LeaseChange["kind"]> = Extract<LeaseChange, { kind: K }>;
+
+function firstLease(current: Lease | null, change: Change<"create">, stamp: WriteStamp): Lease {
+  const { owner, application, prefix, holder, grant, operation } = change;
+  if (current !== null) {
+    if (current.owner !== owner || current.application !== application)
+      throw foreign(current, `"${application}" of ${owner}`);
+    throw mismatch(change, current, "there is no lease");
+  }
+  return {
+    version: 1,
+    owner,
+    application,
+    prefix,
+    epoch: 1,
+    holder,
+    state: "granted",
+    grant,
+    run: null,
+    operation,
+    ...stamp,
+    history: [stamp.nonce],
+  };
+}
+
+function ownLease(current: Lease | null, change: LeaseChange): Lease {
+  if (current === null)
+    throw new AppError(
+      "lease-missing",
+      `cannot ${change.kind} the lease: there is none; find out who removed it before anything is started`,
+    );
+  if (current.owner !== change.owner) throw foreign(current, change.owner);
+  return current;
+}
+
+/** Rule 8. Never from `granted`: a grant that may be used at any moment must be burned or run first. */
+function expectHandover(lease: Lease, change: Change<"grant">): void {
+  const { holder, epoch, run } = change.from;
+  const ended = lease.state === "stopped" || (lease.state === "running" && run !== null);
+  if (!ended || lease.holder !== holder || lease.epoch !== epoch || !sameRun(lease.run, run))
+    throw mismatch(
+      change,
+      lease,
+      `epoch ${epoch}, held by ${holder}, ${run === null ? "stopped, no run" : `stopped or running, run ${formatRun(run)}`}`,
+    );
+}
+
+function expectHolder(lease: Lease, change: AgentChange & { readonly kind: string }, expected: string): void {
+  if (change.epoch < lease.epoch)
+    throw new AppError(
+      "stale-epoch",
+      `cannot ${change.kind} the lease of "${lease.prefix}" in epoch ${change.epoch}: it is in epoch ${lease.epoch}; somebody else was granted it since`,
+    );
+  if (change.epoch !== lease.epoch || change.holder !== lease.holder)
+    throw mismatch(change, lease, `epoch ${change.epoch}, held by ${change.holder}, ${expected}`);
+}
+
+function expectGrant(lease: Lease, change: Change<"run" | "burn">): void {
+  expectHolder(lease, change, "granted");
+  if (lease.state !== "granted" || lease.grant !== change.grant)
+    throw new AppError(
+      "grant-refused",
+      `cannot ${change.kind} the lease of "${lease.prefix}" with this grant: ${
+        lease.state === "granted" ? "another one was given" : `the lease is ${lease.state}`
+      }; a start needs a grant that was never used`,
+    );
+  if (change.kind === "run" && change.run.placement !== lease.holder)
+    throw mismatch(change, lease, `held by ${change.run.placement}, whose run it is`);
+}
+
+function expectRunning(lease: Lease, change: Change<"renew" | "stop">): void {
+  const expected = `running, run ${formatRun(change.run)}`;
+  expectHolder(lease, change, expected);
+  if (lease.state !== "running" || !sameRun(lease.run, change.run)) throw mismatch(change, lease, expected);
+}
+
+const foreign = (lease: Lease, who: string): AppError =>
+  new AppError(
+    "lease-foreign",
+    `cannot change the lease of "${lease.prefix}" for ${who}: it belongs to "${lease.application}" of ${lease.owner}; use another prefix`,
+  );
+
+function mismatch(change: { readonly kind: string }, lease: Lease, expected: string): AppError {
+  const run = lease.run === null ? "no run" : `run ${formatRun(lease.run)}`;
+  return new AppError(
+    "lease-mismatch",
+    `cannot ${change.kind} the lease of "${lease.prefix}": it has epoch ${lease.epoch}, held by ${lease.holder}, ${lease.state}, ${run}; expected was: ${expected}`,
+  );
+}

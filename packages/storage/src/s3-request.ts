@@ -1,0 +1,150 @@
+import { createHash } from "node:crypto";
+import http from "node:http";
+import https from "node:https";
+import { AppError, type AccessKey } from "@baton/protocol";
+import { AwsV4Signer } from "aws4fetch";
+import type { S3Answer } from "./s3-answer.ts";
+
+export interface S3Request {
+  readonly method: "GET" | "PUT" | "DELETE";
+  readonly key: string;
+  readonly body?: Uint8Array | string | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** In words, for errors: "write "a/b"". */
+  readonly doing: string;
+  /** From the call until the last byte of the answer. */
+  readonly timeoutMs: number;
+}
+
+export interface S3Client {
+  send(request: S3Request): Promise<S3Answer>;
+  close(): void;
+}
+
+/** Idle connections end before usual servers (Node: 5 s) end them, so that a request is seldom sent into a closing one. */
+const idleMs = 4_000;
+
+/** Signed requests (SigV4, payload included) to one bucket with node:http: `fetch` would cost the agent megabytes. Nothing is retried. */
+export function createS3Client(params: {
+  readonly endpoint: string;
+  readonly region: string;
+  readonly bucket: string;
+  readonly accessKey: AccessKey;
+}): S3Client {
+  const base = parseEndpoint(params.endpoint);
+  const secure = base.protocol === "https:";
+  const transport = secure ? https : http;
+  const agent = new transport.Agent({ keepAlive: true, timeout: idleMs });
+  const signingKeys = new Map<string, ArrayBuffer>();
+
+  const send = async (request: S3Request): Promise<S3Answer> => {
+    const body = typeof request.body === "string" ? Buffer.from(request.body) : request.body;
+    const url = urlOf(base, params.bucket, request.key);
+    const signed = await new AwsV4Signer({
+      method: request.method,
+      url: url.href,
+      service: "s3",
+      region: params.region,
+      accessKeyId: params.accessKey.accessKeyId,
+      secretAccessKey: params.accessKey.secretAccessKey,
+      cache: signingKeys,
+      headers: {
+        ...request.headers,
+        "x-amz-content-sha256": createHash("sha256")
+          .update(body ?? "")
+          .digest("hex"),
+      },
+    }).sign();
+    const headers = {
+      ...Object.fromEntries(signed.headers),
+      ...(body === undefined ? {} : { "content-length": body.byteLength }),
+    };
+    return exchange({
+      request,
+      endpoint: params.endpoint,
+      body,
+      open: () => transport.request(url, { method: request.method, headers, agent }),
+    });
+  };
+  return { send, close: () => agent.destroy() };
+}
+
+function parseEndpoint(endpoint: string): URL {
+  const url = URL.parse(endpoint);
+  // Not shown in the error: what stands there may be a password.
+  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== "" || url.password !== "")
+    throw new AppError(
+      "invalid-configuration",
+      "cannot use the endpoint of the store: it is not an http or https URL without user and password; give one like https://s3.example.com",
+    );
+  return url;
+}
+
+/** @throws AppError `invalid-request` for a key that a URL would resolve to another one (segments "." and ".."). */
+function urlOf(base: URL, bucket: string, key: string): URL {
+  // encodeURIComponent leaves !'()* as they are; SigV4 wants them encoded in the canonical path, and the signer does that itself.
+  const path = `${base.pathname.replace(/\/$/, "")}/${bucket}/${key.split("/").map(encodeURIComponent).join("/")}`;
+  const url = new URL(path, base);
+  if (url.pathname !== path)
+    throw new AppError("invalid-request", `cannot use the key "${key}": "." and ".." have a meaning in URLs`);
+  return url;
+}
+
+/** One request and its whole answer, or an error that says whether it can have reached the store. */
+function exchange(params: {
+  readonly request: S3Request;
+  readonly endpoint: string;
+  readonly body: Uint8Array | undefined;
+  readonly open: () => http.ClientRequest;
+}): Promise<S3Answer> {
+  const { request, endpoint, body } = params;
+  const { promise, resolve, reject } = Promise.withResolvers<S3Answer>();
+  let sent = false;
+  const fail = (cause: Error): void => reject(lost({ request, endpoint, sent, cause }));
+
+  const outgoing = params.open();
+  // One timer for connecting, sending and the last byte of the answer: nothing can hang behind it.
+  const timer = setTimeout(() => {
+    fail(new Error(`no answer within ${Math.round(request.timeoutMs)} ms`));
+    outgoing.destroy();
+  }, request.timeoutMs);
+  outgoing.on("socket", (socket) => {
+    sent = !socket.connecting;
+    // With TLS nothing of the request leaves before the handshake is done.
+    const ready = "encrypted" in socket ? "secureConnect" : "connect";
+    if (!sent) socket.once(ready, () => (sent = true));
+  });
+  outgoing.on("error", fail);
+  outgoing.on("response", (response) => {
+    const chunks: Buffer[] = [];
+    response.on("data", (chunk: Buffer) => chunks.push(chunk));
+    response.on("error", fail);
+    response.on("end", () => {
+      const { statusCode: status = 0, headers } = response;
+      resolve({ status, etag: headers.etag, body: Buffer.concat(chunks) });
+    });
+  });
+  outgoing.end(body);
+  return promise.finally(() => clearTimeout(timer));
+}
+
+function lost(params: {
+  readonly request: S3Request;
+  readonly endpoint: string;
+  readonly sent: boolean;
+  readonly cause: Error;
+}): AppError {
+  const { request, endpoint, sent, cause } = params;
+  const reason = "code" in cause && typeof cause.code === "string" ? cause.code : cause.message;
+  return sent
+    ? new AppError(
+        "storage-unclear",
+        `cannot ${request.doing} at ${endpoint}: the answer did not come to its end (${reason}) and it is not known what the store did; ask again once it answers`,
+        { cause },
+      )
+    : new AppError(
+        "storage-unreachable",
+        `cannot ${request.doing} at ${endpoint}: there is no connection (${reason}); check the endpoint and the network`,
+        { cause },
+      );
+}

@@ -1,0 +1,3 @@
+export { createMemoryBucket } from "./memory-bucket.ts";
+export type { MemoryBucket, MemoryFault, MemoryRequest } from "./memory-bucket.ts";
+export { createTestClock } from "./test-clock.ts";
