@@ -1,0 +1,65 @@
+import type { AgentConfig, AgentEndpoint } from "@baton/protocol";
+
+/** What a placement is made from; the driver adds what only it knows (state directory, address, ports) to the agent's configuration. */
+export interface PlacementSpec {
+  readonly placement: string;
+  readonly agent: Omit<AgentConfig, "version" | "placement" | "stateDirectory" | "listen" | "applicationPort">;
+}
+
+/** A placement whose agent is up and was identified by the driver's own trusted path. */
+export interface PlacedAgent {
+  readonly endpoint: AgentEndpoint;
+  /** Where clients reach the application once it serves, `http://host:port`. */
+  readonly applicationUrl: string;
+}
+
+/**
+ * What the platform shows from outside. `terminated`: every process of every run of the placement is dead (the agent may be up: `agentAlive`).
+ * `running`: at least one lives. `unknown`: something could not be read; `detail` says what. Never derived from absence alone.
+ */
+export interface Witness {
+  readonly state: "running" | "terminated" | "unknown";
+  readonly agentAlive: boolean;
+  readonly processes: readonly { readonly pid: number; readonly command: string }[];
+  readonly detail: string | null;
+  readonly observedAt: string;
+}
+
+export interface ClusterCapabilities {
+  /** A placement can wait with its application not started. */
+  readonly holdsStandby: boolean;
+  /** `witness` can say `terminated`. */
+  readonly witnessesFromOutside: boolean;
+  /** The orchestrator reaches agents directly. */
+  readonly reachesAgents: boolean;
+}
+
+/** A place that runs placements. All methods throw AppError `cluster-unavailable` when the place does not answer before `timeoutMs`. */
+export interface Cluster {
+  readonly name: string;
+  readonly capabilities: ClusterCapabilities;
+
+  /** Whether placements can be made here at all. @throws `cluster-unavailable` with the reason. */
+  check(params: { readonly timeoutMs: number }): Promise<void>;
+
+  /**
+   * Makes sure that the placement exists, held, and that its agent is up; starts a dead agent again on its old state. Idempotent: the same
+   * placement with the same spec is found again, whoever made it. @throws `placement-conflict` when it exists with another spec.
+   */
+  place(params: { readonly spec: PlacementSpec; readonly timeoutMs: number }): Promise<PlacedAgent>;
+
+  /** The placement with its agent up, or null when it was certainly never made or was removed. @throws `agent-unreachable` when it exists but its agent is dead. */
+  find(params: { readonly placement: string; readonly timeoutMs: number }): Promise<PlacedAgent | null>;
+
+  /** What runs of the placement, seen from outside. An absent placement is `unknown`, never `terminated`. */
+  witness(params: { readonly placement: string; readonly timeoutMs: number }): Promise<Witness>;
+
+  /**
+   * Ends the agent and removes the placement from service; its logs and receipts are kept aside. Idempotent, absence is fine.
+   * @throws `wrong-state` while any process of the application lives or that is not known.
+   */
+  remove(params: { readonly placement: string; readonly timeoutMs: number }): Promise<void>;
+
+  /** Ids of all placements here, removed ones not among them. */
+  list(params: { readonly timeoutMs: number }): Promise<readonly string[]>;
+}
