@@ -1,0 +1,50 @@
+import { toAppError } from "@baton/protocol";
+import type { Engine, StepResult } from "../engine.port.ts";
+
+/** The process died: what was not recorded is forgotten, what was done stays done. */
+export class Crash extends Error {
+  override readonly name = "Crash";
+}
+
+/** What outlives a crash. */
+export interface MemoryJournal {
+  readonly entries: Map<string, unknown>;
+  readonly messages: Map<string, unknown>;
+}
+
+export const createJournal = (): MemoryJournal => ({ entries: new Map(), messages: new Map() });
+
+/**
+ * A durable engine in memory. @param crashAt asked at every step that is not recorded yet; `before`: dies before the work, `after`: dies between
+ * the work and its record.
+ */
+export function createMemoryEngine(
+  journal: MemoryJournal,
+  crashAt: (name: string) => "before" | "after" | null = () => null,
+): Engine {
+  return {
+    async step<T>(
+      name: string,
+      _deadlineMs: number,
+      work: (signal: AbortSignal) => Promise<T>,
+    ): Promise<StepResult<T>> {
+      // JSON there and back, as a real journal does it.
+      if (journal.entries.has(name)) return JSON.parse(String(journal.entries.get(name))) as StepResult<T>;
+      const crash = crashAt(name);
+      if (crash === "before") throw new Crash(name);
+      const result = await work(new AbortController().signal).then(
+        (value): StepResult<T> => ({ ok: true, value }),
+        (error: unknown): StepResult<T> => {
+          if (error instanceof Crash) throw error;
+          const { code, message } = toAppError(error);
+          return { ok: false, error: { code, detail: message } };
+        },
+      );
+      if (crash === "after") throw new Crash(name);
+      journal.entries.set(name, JSON.stringify(result));
+      return JSON.parse(JSON.stringify(result)) as StepResult<T>;
+    },
+    receive: (_name, topic) => Promise.resolve(journal.messages.get(topic) ?? null),
+    sleep: () => Promise.resolve(),
+  };
+}

@@ -1,0 +1,101 @@
+// Moves an application from the source placement to the target, which waits held before the source is asked to stop.
+//
+//   preflight → prepare → stop → fence → handOver → start → verify ─┃commit┃─ retire
+//   source:     serving   stopped, held, starts again in place      ┃        gone
+//   target:     held      held            granted    serving        ┃        serving
+//   before commit everything is taken back and the source serves again; after it only forward, and the target serves
+
+import { AppError, newNonce } from "@baton/protocol";
+import { type LeaseWrite, planLeaseChange } from "@baton/storage";
+import { decideHandover } from "./handover-table.ts";
+import type { DeployInput, MigratePorts, VerifiedReceipt } from "./ports.ts";
+import { preflight } from "./preflight-step.ts";
+import { type StepContext, saga } from "./saga.ts";
+import { chooseRun, giveBack, planGiveBack, requestStop, stopConfirmation } from "./source-steps.ts";
+import {
+  type Granted,
+  commit,
+  placeTarget,
+  removeTarget,
+  startTarget,
+  stopTarget,
+  verifyTarget,
+} from "./target-steps.ts";
+
+type Ctx<Done = unknown, Intent = undefined> = StepContext<DeployInput, MigratePorts, Done, Intent>;
+
+export const migrate = saga<DeployInput, MigratePorts>("migrate@1")
+  .step("preflight", preflight, { deadlineMs: 60_000 })
+  .step("prepare", placeTarget, { undo: { run: removeTarget }, deadlineMs: 60_000 })
+  .confirmed("stop", requestStop, stopConfirmation, {
+    intend: chooseRun,
+    undo: { intend: planGiveBack, run: giveBack },
+    deadlineMs: 30_000,
+  })
+  .step("fence", fenceSource, { deadlineMs: 60_000 })
+  .step("handOver", handOver, { intend: planHandOver, undo: { run: stopTarget }, deadlineMs: 30_000 })
+  .step("start", startTarget, { undo: { run: stopTarget }, deadlineMs: 120_000 })
+  .step("verify", verifyTarget, { deadlineMs: 60_000 })
+  .pivot("commit", commit, { deadlineMs: 30_000 })
+  .step("retire", retireSource, { deadlineMs: 60_000 });
+
+/** Proven graceful stop, outside witness, settle time of the store; there is no other way past this step. */
+async function fenceSource({ input, ports, done, signal }: Ctx<{ stop: VerifiedReceipt }>): Promise<null> {
+  const [witness] = await Promise.all([
+    ports.source.witness(signal),
+    ports.clock.wait(input.settleMs, signal),
+  ]);
+  const decision = decideHandover({ ...done.stop.receipt, witness: witness.state });
+  if (decision.kind === "refuse")
+    throw new AppError("handover-refused", `cannot hand over ${input.application}: ${decision.reason}`, {
+      meta: { witness },
+    });
+  await ports.records.mark({ fencedAt: ports.clock.now().toISOString() });
+  return null;
+}
+
+async function planHandOver({
+  operation,
+  ports,
+  done,
+  signal,
+}: Ctx<{ stop: VerifiedReceipt }>): Promise<LeaseWrite> {
+  const { placement, epoch, run } = done.stop.receipt;
+  const write = planLeaseChange({
+    current: await ports.lease.read(signal),
+    change: {
+      kind: "grant",
+      owner: ports.lease.owner,
+      from: { holder: placement, epoch, run },
+      holder: ports.target.placement,
+      grant: newNonce(),
+      operation,
+    },
+  });
+  await ports.records.raiseEpoch(write.lease.epoch);
+  return write;
+}
+
+async function handOver({ input, ports, intent, signal }: Ctx<unknown, LeaseWrite>): Promise<Granted> {
+  const applied = await ports.lease.apply(intent, signal);
+  if (applied.kind === "superseded")
+    throw new AppError(
+      "lease-superseded",
+      `cannot hand over ${input.application}: somebody else changed the lease`,
+    );
+  await ports.records.mark({ grantedAt: ports.clock.now().toISOString() });
+  return { epoch: intent.lease.epoch, grant: intent.lease.grant ?? "" };
+}
+
+/** The lease is read once more: whoever holds it is not removed. */
+async function retireSource({ ports, signal }: Ctx): Promise<null> {
+  const view = await ports.lease.read(signal);
+  if (view?.lease.holder !== ports.target.placement)
+    throw new AppError(
+      "lease-mismatch",
+      `cannot retire ${ports.source.placement}: the lease is not the target's`,
+    );
+  await ports.source.remove(signal);
+  await ports.records.retire(ports.source.placement);
+  return null;
+}

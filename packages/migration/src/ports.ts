@@ -1,0 +1,116 @@
+import type { AgentStatus, DowntimeLedger, Receipt, Run, StartResult, Verify } from "@baton/protocol";
+import type { Witness } from "@baton/clusters";
+import type { LeaseView, LeaseWrite, ProbeResult } from "@baton/storage";
+
+/** A receipt with a signature that was checked against the placement's recorded key. */
+export interface VerifiedReceipt {
+  readonly receipt: Receipt;
+  readonly jws: string;
+}
+
+/** One placement: its cluster from outside and its agent from inside. Every call ends by `signal` at the latest; all are idempotent. */
+export interface PlacementPort {
+  readonly placement: string;
+  readonly cluster: string;
+  checkCluster(signal: AbortSignal): Promise<void>;
+  /** Makes sure that the placement exists, held; records the agent's public key once, refuses another one (`agent-identity`). */
+  place(signal: AbortSignal): Promise<AgentStatus>;
+  status(signal: AbortSignal): Promise<AgentStatus>;
+  witness(signal: AbortSignal): Promise<Witness>;
+  remove(signal: AbortSignal): Promise<void>;
+  /** Sends the stop; the receipt comes as a message on the operation's topic for `key`. */
+  stop(command: StopCommand, signal: AbortSignal): Promise<void>;
+  /** The receipt of a stop, or null when the agent has none by the deadline `waitMs`. */
+  receipt(
+    params: { readonly key: string; readonly waitMs: number },
+    signal: AbortSignal,
+  ): Promise<VerifiedReceipt | null>;
+  /** Checks a receipt that came as a message. */
+  verifyReceipt(jws: string): Promise<VerifiedReceipt>;
+  /** Turns the grant into a run and waits until the application is ready. */
+  start(command: StartCommand, signal: AbortSignal): Promise<StartResult>;
+  /** Gives up a grant that was never started. */
+  burn(
+    command: { readonly key: string; readonly epoch: number; readonly grant: string },
+    signal: AbortSignal,
+  ): Promise<VerifiedReceipt>;
+  /** From now on the agent never executes this stop. */
+  withdraw(
+    command: { readonly key: string; readonly epoch: number },
+    signal: AbortSignal,
+  ): Promise<AgentStatus>;
+  /** Lets clients in. */
+  open(command: { readonly epoch: number; readonly run: Run }, signal: AbortSignal): Promise<void>;
+  /** A request to the application itself, before clients are let in. */
+  verify(check: Verify, signal: AbortSignal): Promise<void>;
+}
+
+export interface StopCommand {
+  readonly key: string;
+  readonly epoch: number;
+  readonly run: Run;
+  /** The agent ends its stop by then, in ms. */
+  readonly deadlineMs: number;
+}
+
+export interface StartCommand {
+  readonly key: string;
+  readonly epoch: number;
+  readonly grant: string;
+  readonly deadlineMs: number;
+}
+
+/** The application's lease. */
+export interface LeasePort {
+  readonly owner: string;
+  readonly prefix: string;
+  read(signal: AbortSignal): Promise<LeaseView | null>;
+  claim(signal: AbortSignal): Promise<void>;
+  /** Definite or an error: see safety rule 7. */
+  apply(
+    write: LeaseWrite,
+    signal: AbortSignal,
+  ): Promise<{ readonly kind: "applied" } | { readonly kind: "superseded"; readonly current: LeaseView }>;
+  probe(signal: AbortSignal): Promise<ProbeResult>;
+}
+
+/** The operation's records. */
+export interface RecordsPort {
+  /** Written before a lease write, so that a lease can never be newer than the records unless the records are old. */
+  raiseEpoch(epoch: number): Promise<void>;
+  mark(moments: Partial<DowntimeLedger>): Promise<void>;
+  saveReceipt(receipt: VerifiedReceipt): Promise<void>;
+  /** The pivot: the placement record and the route are switched, in one transaction with the operation's state. Idempotent. */
+  commit(epoch: number): Promise<void>;
+  /** The current epoch after taking back. */
+  restore(epoch: number): Promise<void>;
+  retire(placement: string): Promise<void>;
+}
+
+export interface Clock {
+  now(): Date;
+  wait(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+/** What every saga needs: the placement that shall run the application, its lease, the records. */
+export interface DeployPorts {
+  readonly target: PlacementPort;
+  readonly lease: LeasePort;
+  readonly records: RecordsPort;
+  readonly clock: Clock;
+}
+
+export interface MigratePorts extends DeployPorts {
+  readonly source: PlacementPort;
+}
+
+/** From the deployment's snapshot, never from the application's current instructions. */
+export interface DeployInput {
+  readonly application: string;
+  readonly graceMs: number;
+  readonly readyTimeoutMs: number;
+  readonly verify: Verify | null;
+  readonly settleMs: number;
+  /** The highest epoch in the records when the operation began; 0 when the application never had a lease. */
+  readonly knownEpoch: number;
+}

@@ -1,0 +1,105 @@
+import type { AgentStatus } from "@baton/protocol";
+import type { Lease, ProbeResult } from "@baton/storage";
+
+/** What preflight looked at; null where it could not be seen, and `trouble` says why. */
+export interface PreflightFacts {
+  readonly application: string;
+  readonly owner: string;
+  readonly source: string;
+  readonly sourceCluster: string;
+  readonly targetCluster: string;
+  readonly status: AgentStatus | null;
+  readonly lease: Lease | null;
+  readonly probe: ProbeResult | null;
+  readonly targetReachable: boolean;
+  readonly trouble: readonly string[];
+}
+
+export interface Finding {
+  readonly id: string;
+  readonly detail: string;
+  readonly fix: string;
+}
+
+type Rule = (facts: PreflightFacts) => Finding | null;
+
+const finding = (id: string, detail: string, fix: string): Finding => ({ id, detail, fix });
+
+/** One rule a finding; an unseen fact is a finding as well. Findings stop the operation before anything was touched. */
+export const preflightRules: readonly Rule[] = [
+  ({ sourceCluster, targetCluster }) =>
+    sourceCluster === targetCluster
+      ? finding(
+          "same-cluster",
+          `the application is on ${sourceCluster} already`,
+          "choose another target cluster",
+        )
+      : null,
+  ({ targetReachable, targetCluster, trouble }) =>
+    targetReachable
+      ? null
+      : finding(
+          "target-unavailable",
+          `cluster ${targetCluster} does not answer: ${trouble.join("; ")}`,
+          "bring the cluster up",
+        ),
+  ({ status, sourceCluster, trouble }) =>
+    status === null
+      ? finding(
+          "source-unreachable",
+          `the agent on ${sourceCluster} does not answer: ${trouble.join("; ")}`,
+          "bring the source's agent up",
+        )
+      : null,
+  ({ status, sourceCluster }) =>
+    status !== null && (status.state !== "running" || !status.ready)
+      ? finding(
+          "source-not-serving",
+          `the application on ${sourceCluster} is ${status.state}`,
+          "bring the application up first",
+        )
+      : null,
+  ({ lease }) =>
+    lease === null
+      ? finding("lease-missing", "the lease cannot be read or is missing", "look into the bucket")
+      : null,
+  ({ lease, owner, application }) =>
+    lease !== null && (lease.owner !== owner || lease.application !== application)
+      ? finding("lease-foreign", `the lease belongs to ${lease.owner}`, "choose another prefix")
+      : null,
+  ({ lease, source }) =>
+    lease !== null && (lease.holder !== source || lease.state !== "running")
+      ? finding(
+          "lease-holder",
+          `the lease is ${lease.state}, held by ${lease.holder}`,
+          "the source must hold the lease",
+        )
+      : null,
+  ({ lease, status }) =>
+    lease !== null && status !== null && lease.epoch !== status.epoch
+      ? finding(
+          "epoch-mismatch",
+          `the lease has epoch ${lease.epoch}, the agent ${status.epoch}`,
+          "find out who changed the lease",
+        )
+      : null,
+  ({ probe, trouble }) => {
+    if (probe === null)
+      return finding(
+        "storage-unprobed",
+        `the storage cannot be probed: ${trouble.join("; ")}`,
+        "bring the storage up",
+      );
+    const failed = probe.tests.filter((test) => !test.passed);
+    return failed.length === 0
+      ? null
+      : finding(
+          "storage-unfit",
+          failed.map((test) => `${test.name}: ${test.detail ?? "failed"}`).join("; "),
+          "use a store that honours conditional writes",
+        );
+  },
+];
+
+export const checkPreflight = (facts: PreflightFacts): readonly Finding[] =>
+  preflightRules.map((rule) => rule(facts)).filter((found) => found !== null);

@@ -1,0 +1,155 @@
+import type { Engine, StepResult } from "./engine.port.ts";
+import type { FaultPoint, Faults, Progress } from "./progress.port.ts";
+import type { Step, StepContext, UndoContext } from "./saga.ts";
+
+/** Pauses between attempts of what must succeed (undos, steps after the pivot, records), in ms; then it is given up. */
+export const pausesMs = [250, 500, 1_000, 2_000, 4_000] as const;
+const intendDeadlineMs = 30_000;
+const undoDeadlineMs = 120_000;
+
+/** One operation's life: what it is about, and what the journal gave back so far. */
+export interface Run {
+  readonly operation: string;
+  readonly input: unknown;
+  readonly ports: unknown;
+  readonly engine: Engine;
+  readonly progress: Progress;
+  readonly faults: Faults;
+  readonly done: Record<string, unknown>;
+  readonly intents: Record<string, unknown>;
+}
+
+type AnyContext = StepContext<unknown, unknown, unknown, unknown>;
+type AnyUndoContext = UndoContext<unknown, unknown, unknown, unknown, unknown>;
+type Work<C> = (ctx: C) => Promise<unknown>;
+
+/** The phases of a step, each recorded by itself: intend, run, then for a confirmed step the message and its judgement. */
+export async function doStep(run: Run, step: Step, attempt: number): Promise<StepResult<unknown>> {
+  const { engine, progress } = run;
+  const name = attempt === 1 ? step.name : `${step.name}#${attempt}`;
+  const context = (signal: AbortSignal): AnyContext => ({
+    operation: run.operation,
+    input: run.input,
+    ports: run.ports,
+    done: run.done,
+    intent: run.intents[step.name],
+    signal,
+  });
+  const failed = async (result: StepResult<unknown> & { ok: false }) => {
+    await record(run, `${name}.failed`, () =>
+      progress.step({ name: step.name, state: "failed", detail: result.error.detail }),
+    );
+    return result;
+  };
+
+  if (step.intend !== undefined) {
+    const intend = step.intend as unknown as Work<AnyContext>;
+    const intent = await engine.step(`${name}.intend`, intendDeadlineMs, async (signal) => {
+      await progress.step({ name: step.name, state: "running" });
+      return intend(context(signal));
+    });
+    if (!intent.ok) return failed(intent);
+    run.intents[step.name] = intent.value;
+  }
+
+  const doing = step.run as unknown as Work<AnyContext>;
+  const asked = await engine.step(name, step.deadlineMs, async (signal) => {
+    await progress.step({ name: step.name, state: "running" });
+    const value = await between(run.faults, { step: step.name, phase: "do", attempt }, () =>
+      doing(context(signal)),
+    );
+    if (step.confirm === undefined) await progress.step({ name: step.name, state: "done" });
+    return value ?? null;
+  });
+  if (!asked.ok) return failed(asked);
+  if (step.confirm === undefined) return asked;
+
+  const confirm = step.confirm as unknown as {
+    topic: (ctx: AnyContext, asked: unknown) => string;
+    deadlineMs: (ctx: AnyContext) => number;
+    settle: (ctx: AnyContext, asked: unknown, message: unknown) => Promise<unknown>;
+  };
+  const idle = context(new AbortController().signal);
+  const message = await engine.receive(
+    `${name}.message`,
+    confirm.topic(idle, asked.value),
+    confirm.deadlineMs(idle),
+  );
+  const settled = await engine.step(`${name}.settle`, step.deadlineMs, async (signal) => {
+    const value = await confirm.settle(context(signal), asked.value, message);
+    await progress.step({ name: step.name, state: "done" });
+    return value ?? null;
+  });
+  return settled.ok ? settled : failed(settled);
+}
+
+/** An undo's phases: intend, then run. */
+export async function undoStep(run: Run, step: Step, attempt: number): Promise<StepResult<unknown>> {
+  const name = `${step.name}.undo#${attempt}`;
+  const { engine, progress } = run;
+  const undo = step.undo as unknown as { intend?: Work<AnyUndoContext>; run: Work<AnyUndoContext> };
+  const context = (signal: AbortSignal, intent: unknown): AnyUndoContext => ({
+    operation: run.operation,
+    input: run.input,
+    ports: run.ports,
+    done: run.done as Partial<unknown>,
+    intents: run.intents as Partial<unknown>,
+    intent,
+    signal,
+  });
+  let intent: unknown;
+  if (undo.intend !== undefined) {
+    const intend = undo.intend;
+    const planned = await engine.step(`${name}.intend`, undoDeadlineMs, async (signal) => {
+      await progress.step({ name: step.name, state: "undoing" });
+      return (await intend(context(signal, undefined))) ?? null;
+    });
+    if (!planned.ok) return undoFailed(planned);
+    intent = planned.value;
+  }
+  const undone = await engine.step(name, undoDeadlineMs, async (signal) => {
+    await progress.step({ name: step.name, state: "undoing" });
+    await between(run.faults, { step: step.name, phase: "undo", attempt }, () =>
+      undo.run(context(signal, intent)),
+    );
+    await progress.step({ name: step.name, state: "undone" });
+    return null;
+  });
+  return undone.ok ? undone : undoFailed(undone);
+
+  async function undoFailed(result: StepResult<unknown> & { ok: false }) {
+    await record(run, `${name}.failed`, () =>
+      progress.step({ name: step.name, state: "undo-failed", detail: result.error.detail }),
+    );
+    return result;
+  }
+}
+
+async function between<T>(
+  faults: Faults,
+  point: Omit<FaultPoint, "moment">,
+  work: () => Promise<T>,
+): Promise<T> {
+  await faults.reach({ ...point, moment: "before" });
+  const value = await work();
+  await faults.reach({ ...point, moment: "after" });
+  return value;
+}
+
+/**
+ * Writes what nothing else can be right without. @throws when it is not there after all attempts: the engine then fails the operation,
+ * and the sweep halts it.
+ */
+export async function record<T>(run: Run, name: string, write: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    const result = await run.engine.step(
+      attempt === 1 ? name : `${name}#${attempt}`,
+      intendDeadlineMs,
+      write,
+    );
+    if (result.ok) return result.value;
+    const pause = pausesMs[attempt - 1];
+    if (pause === undefined) throw new Error(`cannot record ${name}: ${result.error.detail}`);
+    await run.engine.sleep(`${name}#${attempt}.pause`, pause);
+  }
+}

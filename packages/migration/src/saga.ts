@@ -1,0 +1,140 @@
+/** What a step's functions are given. `done` and `intent` are what earlier phases returned, read back from the journal after a crash. */
+export interface StepContext<Input, Ports, Done, Intent = undefined> {
+  readonly operation: string;
+  readonly input: Input;
+  readonly ports: Ports;
+  readonly done: Done;
+  /** What this phase's own `intend` returned: nonces and expectations that were written down before the effect. */
+  readonly intent: Intent;
+  /** Aborted when the phase's deadline passes. */
+  readonly signal: AbortSignal;
+}
+
+/** What an undo sees: any step before it may be half done, so every output and intent may be missing. */
+export interface UndoContext<Input, Ports, Done, Intents, Intent = undefined> extends StepContext<
+  Input,
+  Ports,
+  Partial<Done>,
+  Intent
+> {
+  readonly intents: Partial<Intents>;
+}
+
+/** A step that ends with a durable message: `run` asks, the message answers, `settle` judges it (null when none came in time). */
+export interface Confirmation<Input, Ports, Done, Intent, Asked, Out> {
+  readonly topic: (ctx: StepContext<Input, Ports, Done, Intent>, asked: Asked) => string;
+  readonly deadlineMs: (ctx: StepContext<Input, Ports, Done, Intent>) => number;
+  readonly settle: (
+    ctx: StepContext<Input, Ports, Done, Intent>,
+    asked: Asked,
+    message: unknown,
+  ) => Promise<Out>;
+}
+
+export interface Undo<Input, Ports, Done, Intents, Intent> {
+  readonly intend?: (ctx: UndoContext<Input, Ports, Done, Intents>) => Promise<Intent>;
+  readonly run: (ctx: UndoContext<Input, Ports, Done, Intents, Intent>) => Promise<void>;
+}
+
+/** A step as the interpreter and the generated tests see it; the builder below has checked the types. */
+export interface Step {
+  readonly name: string;
+  readonly pivot: boolean;
+  readonly deadlineMs: number;
+  readonly intend: ((ctx: never) => Promise<unknown>) | undefined;
+  readonly run: (ctx: never) => Promise<unknown>;
+  readonly confirm: Confirmation<never, never, never, never, never, unknown> | undefined;
+  readonly undo:
+    | { readonly intend?: (ctx: never) => Promise<unknown>; readonly run: (ctx: never) => Promise<void> }
+    | undefined;
+}
+
+export interface Saga<Input, Ports> {
+  readonly name: string;
+  readonly steps: readonly Step[];
+  /** Never set: carries the types of what the steps need. */
+  readonly needs?: (input: Input, ports: Ports) => void;
+}
+
+interface Options<I, P, D, N, T, U> {
+  readonly deadlineMs: number;
+  readonly intend?: (ctx: StepContext<I, P, D>) => Promise<N>;
+  readonly undo?: Undo<I, P, D & T, Record<string, unknown>, U>;
+}
+
+type Fresh<Name extends string, D> = Name extends keyof D ? never : Name;
+
+/** Steps before the point of no return: they may have an undo. */
+export class BeforePivot<I, P, D extends object> implements Saga<I, P> {
+  readonly name: string;
+  readonly steps: readonly Step[];
+  constructor(name: string, steps: readonly Step[]) {
+    this.name = name;
+    this.steps = steps;
+  }
+
+  step<Name extends string, Out, N = undefined, U = undefined>(
+    name: Fresh<Name, D>,
+    run: (ctx: StepContext<I, P, D, N>) => Promise<Out>,
+    options: Options<I, P, D, N, Record<Name, Out>, U>,
+  ): BeforePivot<I, P, D & Record<Name, Out>> {
+    const { deadlineMs, intend, undo } = options;
+    return new BeforePivot(this.name, [
+      ...this.steps,
+      { name, run, deadlineMs, intend, undo, confirm: undefined, pivot: false },
+    ]);
+  }
+
+  /** A step whose result is a message from outside, awaited durably. */
+  confirmed<Name extends string, Asked, Out, N = undefined, U = undefined>(
+    name: Fresh<Name, D>,
+    run: (ctx: StepContext<I, P, D, N>) => Promise<Asked>,
+    confirm: Confirmation<I, P, D, N, Asked, Out>,
+    options: Options<I, P, D, N, Record<Name, Out>, U>,
+  ): BeforePivot<I, P, D & Record<Name, Out>> {
+    const { deadlineMs, intend, undo } = options;
+    return new BeforePivot(this.name, [
+      ...this.steps,
+      { name, run, deadlineMs, intend, undo, confirm, pivot: false },
+    ]);
+  }
+
+  /** The point of no return: when it has happened, only forward. */
+  pivot<Name extends string, Out>(
+    name: Fresh<Name, D>,
+    run: (ctx: StepContext<I, P, D>) => Promise<Out>,
+    options: { readonly deadlineMs: number },
+  ): AfterPivot<I, P, D & Record<Name, Out>> {
+    return new AfterPivot(this.name, [...this.steps, forwardOnly(name, run, options.deadlineMs, true)]);
+  }
+}
+
+/** Steps after the point of no return: there is no way to give them an undo. */
+export class AfterPivot<I, P, D extends object> implements Saga<I, P> {
+  readonly name: string;
+  readonly steps: readonly Step[];
+  constructor(name: string, steps: readonly Step[]) {
+    this.name = name;
+    this.steps = steps;
+  }
+
+  step<Name extends string, Out>(
+    name: Fresh<Name, D>,
+    run: (ctx: StepContext<I, P, D>) => Promise<Out>,
+    options: { readonly deadlineMs: number },
+  ): AfterPivot<I, P, D & Record<Name, Out>> {
+    return new AfterPivot(this.name, [...this.steps, forwardOnly(name, run, options.deadlineMs, false)]);
+  }
+}
+
+function forwardOnly(
+  name: string,
+  run: (ctx: never) => Promise<unknown>,
+  deadlineMs: number,
+  pivot: boolean,
+): Step {
+  return { name, run, deadlineMs, pivot, intend: undefined, undo: undefined, confirm: undefined };
+}
+
+export const saga = <I, P>(name: string): BeforePivot<I, P, Record<never, never>> =>
+  new BeforePivot(name, []);
