@@ -1,0 +1,49 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { ProcessIdentity } from "@baton/process-tree";
+import type { AgentConfig } from "@baton/protocol";
+import type { Confirmations } from "./confirm.ts";
+import type { EffectLog } from "./effects.ts";
+import type { Facts } from "./facts.ts";
+import type { Journal } from "./journal.ts";
+import type { LeaseHolder } from "./lease-holder.ts";
+import { type Log, reasonOf } from "./log.ts";
+import type { Operations } from "./operations.ts";
+import type { Receipts } from "./receipts.ts";
+import type { StatePaths } from "./state-directory.ts";
+
+/** What the parts of one agent share. */
+export interface AgentContext {
+  readonly config: AgentConfig;
+  /** Names this life of the agent. */
+  readonly instance: string;
+  readonly self: ProcessIdentity;
+  readonly paths: StatePaths;
+  readonly journal: Journal;
+  readonly lease: LeaseHolder;
+  readonly receipts: Receipts;
+  readonly confirmations: Confirmations;
+  readonly effects: EffectLog;
+  readonly operations: Operations;
+  readonly log: Log;
+}
+
+const retryMs = 500;
+
+/**
+ * Does something that must be done before anything else may happen (a record of what is a fact already), again and again: a
+ * full disk delays the agent's word, but never makes it forget.
+ */
+export async function insist<T>(log: Log, what: string, act: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await act();
+    } catch (error) {
+      log("error", `cannot ${what}; trying again`, { reason: reasonOf(error) });
+      await delay(retryMs, undefined, { ref: false });
+    }
+  }
+}
+
+/** Records what happened. */
+export const note = (context: AgentContext, change: (facts: Facts) => Facts): Promise<Facts> =>
+  insist(context.log, "write the journal", () => context.journal.update(change));

@@ -1,0 +1,102 @@
+import type { AgentOperation, Receipt, Run, StartResult } from "@baton/protocol";
+
+type Problem = Extract<AgentOperation, { state: "failed" }>["problem"];
+
+/** How a run ended, or how an attempt to end it did: the part of a receipt that does not depend on who asked. */
+export interface Ending extends Pick<Receipt, "outcome" | "evidenceClass" | "exit" | "signals" | "evidence"> {
+  readonly timings: Omit<Receipt["timings"], "receivedAt">;
+}
+
+/** One start of the application, as far as it came. Written before the step that it speaks of. */
+export interface RunFacts {
+  readonly run: Run;
+  readonly epoch: number;
+  readonly operation: string;
+  readonly grant: string;
+  /** Value of the cookie variable: `<placement>:<random>`. */
+  readonly cookie: string;
+  readonly bootId: string;
+  /** No process of the run is older (ticks after boot). */
+  readonly since: string;
+  readonly noNewPrivileges: boolean;
+  /** Known once it was executed; null before, and when the agent died in between. */
+  readonly process: { readonly pid: number; readonly startTime: string; readonly execAt: string } | null;
+  readonly readyAt: string | null;
+  readonly open: boolean;
+  /** Only when the whole tree was proven gone. */
+  readonly end: Ending | null;
+  readonly endedBy: "stop" | "itself" | "never-executed" | null;
+}
+
+export interface OperationRecord {
+  readonly key: string;
+  readonly kind: "stop" | "start" | "burn";
+  readonly operation: string;
+  readonly epoch: number;
+  /** A stop's run. */
+  readonly run: Run | null;
+  /** A start's or burn's grant. */
+  readonly grant: string | null;
+  readonly receivedAt: string;
+  readonly deadlineMs: number;
+  /** The run had ended before this stop was accepted. */
+  readonly late: boolean;
+  readonly progress:
+    | { readonly state: "open" }
+    | { readonly state: "receipt" }
+    | { readonly state: "started"; readonly result: StartResult }
+    | { readonly state: "failed"; readonly problem: Problem };
+  /** Whether the orchestrator has the receipt: `none` where it is not to be told. */
+  readonly confirmation: "none" | "pending" | "confirmed" | "refused";
+}
+
+/** Everything the agent must know after a crash. Holds no secret. */
+export interface Facts {
+  readonly version: 1;
+  /** The highest epoch of an accepted command. */
+  readonly epoch: number;
+  /** Used command nonces with the second (since 1970) after which they may be forgotten. */
+  readonly nonces: Readonly<Record<string, number>>;
+  readonly operations: Readonly<Record<string, OperationRecord>>;
+  /** Keys of stops that must never be executed. */
+  readonly withdrawn: readonly string[];
+  readonly burnedGrants: readonly string[];
+  /** A start whose grant may have been turned into a run, but which was certainly not executed. */
+  readonly starting: RunFacts | null;
+  /** The run that lives or the last one. */
+  readonly run: RunFacts | null;
+}
+
+export const noFacts: Facts = {
+  version: 1,
+  epoch: 0,
+  nonces: {},
+  operations: {},
+  withdrawn: [],
+  burnedGrants: [],
+  starting: null,
+  run: null,
+};
+
+export const withOperation = (facts: Facts, record: OperationRecord): Facts => ({
+  ...facts,
+  operations: { ...facts.operations, [record.key]: record },
+});
+
+export function changeOperation(facts: Facts, key: string, change: Partial<OperationRecord>): Facts {
+  const record = facts.operations[key];
+  return record === undefined ? facts : withOperation(facts, { ...record, ...change });
+}
+
+export const changeRun = (facts: Facts, change: Partial<RunFacts>): Facts =>
+  facts.run === null ? facts : { ...facts, run: { ...facts.run, ...change } };
+
+/** What is left of a run that was never executed: nothing, which is proven. */
+export const neverExecuted = (bootId: string, at: string): Ending => ({
+  outcome: "already-stopped",
+  evidenceClass: "proven",
+  exit: null,
+  signals: [],
+  evidence: { treeGone: true, remaining: [], bootId },
+  timings: { signalledAt: null, exitedAt: null, verifiedAt: at, stopMs: null },
+});

@@ -1,0 +1,233 @@
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
+import {
+  AppError,
+  type Command,
+  type StartBody,
+  assertBodyMatches,
+  parseAs,
+  startBodySchema,
+} from "@baton/protocol";
+import type { CommandGate, PassedCommand } from "./command-gate.ts";
+import type { Log } from "./log.ts";
+import type { Operations } from "./operations.ts";
+import { sendHttpProblem, sendJson, sendProblem } from "./problem-response.ts";
+import { bodyLimitBytes, readBody } from "./read-body.ts";
+import type { Receipts } from "./receipts.ts";
+import type { Supervisor } from "./supervisor.ts";
+
+export interface ServerDeps {
+  readonly gate: CommandGate;
+  readonly supervisor: Supervisor;
+  readonly operations: Operations;
+  readonly receipts: Receipts;
+  readonly log: Log;
+}
+
+interface Call {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly url: URL;
+  /** What follows the route's prefix. */
+  readonly key: string;
+}
+
+interface Route {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  /** The path is a prefix, a key follows. */
+  readonly keyed?: true;
+  readonly handle: (call: Call) => Promise<void>;
+}
+
+const longestWaitMs = 30_000;
+
+/** The agent's API of `agent-api.ts`, not yet listening. */
+export function createAgentServer(deps: ServerDeps): Server {
+  const routes = createRoutes(deps);
+  const server = createServer(
+    { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 5_000, maxHeaderSize: 16_384 },
+    (request, response) => {
+      serve(routes, request, response).catch((error: unknown) => sendProblem(response, error, deps.log));
+    },
+  );
+  server.on("clientError", (_error, socket) => {
+    if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+  });
+  return server;
+}
+
+async function serve(
+  routes: readonly Route[],
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const url = urlOf(request);
+  const matches = routes.filter(({ path, keyed }) =>
+    keyed ? url?.pathname.startsWith(path) : url?.pathname === path,
+  );
+  const route = matches.find(({ method }) => method === request.method);
+  if (url === null || matches[0] === undefined) {
+    sendProblem(
+      response,
+      new AppError("not-found", "cannot find this path: the agent has no such route"),
+      () => {},
+    );
+  } else if (route === undefined) {
+    response.setHeader("allow", matches.map(({ method }) => method).join(", "));
+    const detail = `cannot ${request.method ?? ""} this path: it takes ${matches[0].method} only`;
+    sendHttpProblem(response, { status: 405, title: "Method Not Allowed", detail });
+  } else if (hasBody(request) && !/^application\/json\s*(;|$)/i.test(request.headers["content-type"] ?? "")) {
+    const detail = "cannot read the body: its content type must be application/json";
+    sendHttpProblem(response, { status: 415, title: "Unsupported Media Type", detail });
+  } else {
+    await route.handle({ request, response, url, key: url.pathname.slice(route.path.length) });
+  }
+  // What was not read of a body must not be taken for the next request.
+  if (!request.complete) response.shouldKeepAlive = false;
+}
+
+function createRoutes({ gate, supervisor, operations, receipts }: ServerDeps): readonly Route[] {
+  /** Lets the token through, then acts; a refused command has changed nothing, but its token is used up. */
+  const command = async <K extends Command["kind"]>(
+    call: Call,
+    kind: K,
+    act: (verified: PassedCommand<K>) => Promise<void>,
+  ): Promise<PassedCommand<K>> => {
+    const verified = await gate.pass(call.request.headers.authorization, kind);
+    try {
+      await act(verified);
+    } catch (error) {
+      await gate.keepNonce(verified);
+      throw error;
+    }
+    return verified;
+  };
+  const accepted = async ({ response }: Call, key: string): Promise<void> => {
+    response.setHeader("location", `/v1/operations/${key}`);
+    sendJson(response, 202, await operations.show(key));
+  };
+  const read = (call: Call): Promise<unknown> => gate.pass(call.request.headers.authorization, "read");
+
+  return [
+    {
+      method: "POST",
+      path: "/v1/stop",
+      async handle(call) {
+        const { key } = (await command(call, "stop", (verified) => supervisor.stop(verified))).command;
+        await accepted(call, key);
+      },
+    },
+    {
+      method: "POST",
+      path: "/v1/start",
+      async handle(call) {
+        const { key } = (
+          await command(call, "start", async (verified) => {
+            const body = await readBody(call.request);
+            if (body === null)
+              throw new AppError(
+                "invalid-request",
+                `cannot start: the body is longer than ${bodyLimitBytes} bytes`,
+              );
+            assertBodyMatches(body, verified.command.bodySha256);
+            await supervisor.start(verified, parseStartBody(body).environment);
+          })
+        ).command;
+        await accepted(call, key);
+      },
+    },
+    {
+      method: "POST",
+      path: "/v1/burn",
+      async handle(call) {
+        const { key } = (await command(call, "burn", (verified) => supervisor.burn(verified))).command;
+        await accepted(call, key);
+      },
+    },
+    {
+      method: "POST",
+      path: "/v1/withdraw",
+      async handle(call) {
+        await command(call, "withdraw", (verified) => supervisor.withdraw(verified));
+        sendJson(call.response, 200, await supervisor.status());
+      },
+    },
+    {
+      method: "POST",
+      path: "/v1/open",
+      async handle(call) {
+        await command(call, "open", (verified) => supervisor.open(verified));
+        sendJson(call.response, 200, await supervisor.status());
+      },
+    },
+    {
+      method: "GET",
+      path: "/v1/operations/",
+      keyed: true,
+      async handle(call) {
+        await read(call);
+        const waitMs = Number(call.url.searchParams.get("waitMs") ?? "0");
+        if (!Number.isInteger(waitMs) || waitMs < 0 || waitMs > longestWaitMs)
+          throw new AppError(
+            "invalid-request",
+            `cannot wait: "waitMs" must be a whole number from 0 to ${longestWaitMs}`,
+          );
+        const gone = new AbortController();
+        call.response.once("close", () => gone.abort());
+        sendJson(call.response, 200, await operations.wait(call.key, waitMs, gone.signal));
+      },
+    },
+    {
+      method: "GET",
+      path: "/v1/receipts/",
+      keyed: true,
+      async handle(call) {
+        await read(call);
+        const operation = await operations.show(call.key);
+        if (operation.state !== "receipt")
+          throw new AppError("not-found", "cannot show the receipt: there is none of that key yet");
+        sendJson(call.response, 200, { receipt: await receipts.read(call.key) });
+      },
+    },
+    {
+      method: "GET",
+      path: "/v1/status",
+      async handle(call) {
+        await read(call);
+        sendJson(call.response, 200, await supervisor.status());
+      },
+    },
+    {
+      method: "GET",
+      path: "/livez",
+      handle: async ({ response }) => sendJson(response, 200, { live: true }),
+    },
+    {
+      method: "GET",
+      path: "/readyz",
+      async handle({ response }) {
+        const ready = supervisor.isOpen();
+        sendJson(response, ready ? 200 : 503, { ready });
+      },
+    },
+  ];
+}
+
+function parseStartBody(body: string): StartBody {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch {
+    // Without the parser's own words: they quote the body, which carries secrets.
+    throw new AppError("invalid-request", "cannot read the start body: it is not JSON");
+  }
+  return parseAs(startBodySchema, value, "the start body");
+}
+
+function urlOf(request: IncomingMessage): URL | null {
+  // The host is not ours to believe: only path and query are used.
+  return URL.parse(request.url ?? "", "http://agent");
+}
+
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? "0") > 0;

@@ -1,0 +1,147 @@
+import { type AgentConfig, type AgentStatus, AppError, type Run, isAppError, sameRun } from "@baton/protocol";
+import { type Lease, type LeaseChange, type ObjectStore, changeLease, readLease } from "@baton/storage";
+import type { RunFacts } from "./facts.ts";
+import { type Log, reasonOf } from "./log.ts";
+
+const statusAgeMs = 1_000;
+const readMs = 1_000;
+/** The lease itself says no: our write was certainly not taken. */
+const refusals: readonly string[] = [
+  "grant-refused",
+  "stale-epoch",
+  "lease-foreign",
+  "lease-mismatch",
+  "lease-missing",
+];
+
+export interface LeaseHolder {
+  /**
+   * Turns the run's grant into the run (single use).
+   * @throws AppError `grant-refused` when the lease refuses; anything else leaves it unknown whether the grant was used
+   */
+  take(run: RunFacts, deadlineMs: number): Promise<void>;
+  /** Writes "stopped" for a run whose tree is gone. False when that was not possible: the receipt says it as well. */
+  end(run: RunFacts, deadlineMs: number): Promise<boolean>;
+  /** Gives up a grant; true when the lease certainly does not offer it any more, false when to ask again. */
+  burn(params: {
+    readonly epoch: number;
+    readonly grant: string;
+    readonly deadlineMs: number;
+  }): Promise<boolean>;
+  /** Renews until `stopRenewing`. A failure changes nothing but the status: an expired lease is no evidence of anything. */
+  startRenewing(run: RunFacts): void;
+  stopRenewing(): void;
+  /** How the lease looks from here; at most a second old. `living` is the run that needs it. */
+  status(living: Run | null): Promise<AgentStatus["lease"]>;
+}
+
+type AgentChange = Extract<LeaseChange, { kind: "run" | "renew" | "stop" | "burn" }>;
+type Fields<C> = C extends AgentChange ? Omit<C, "owner" | "holder"> : never;
+
+export function createLeaseHolder(deps: {
+  readonly config: AgentConfig;
+  readonly store: ObjectStore;
+  readonly log: Log;
+}): LeaseHolder {
+  const { config, store, log } = deps;
+  const { prefix, owner, renewMs } = config.storage;
+  const holder = config.placement;
+  let renewal: { timer: NodeJS.Timeout | null } | null = null;
+  let seen: { readonly at: number; readonly view: Promise<Seen> } | null = null;
+
+  const change = async (fields: Fields<AgentChange>, deadlineMs: number): Promise<void> => {
+    seen = null;
+    await changeLease({ store, prefix, change: { ...fields, owner, holder }, deadlineMs });
+    seen = null;
+  };
+
+  const look = async (): Promise<Seen> => {
+    try {
+      return { lease: (await readLease({ store, prefix, timeoutMs: readMs }))?.lease ?? null, problem: null };
+    } catch (error) {
+      return { lease: null, problem: isAppError(error) ? error.message : "the lease cannot be read" };
+    }
+  };
+
+  return {
+    async take({ run, epoch, grant, operation }, deadlineMs) {
+      try {
+        await change({ kind: "run", epoch, grant, run, operation }, deadlineMs);
+      } catch (error) {
+        if (isAppError(error) && refusals.includes(error.code))
+          throw new AppError("grant-refused", error.message, { cause: error });
+        throw error;
+      }
+    },
+
+    async end({ run, epoch, grant, operation, endedBy }, deadlineMs) {
+      const stop = (): Promise<void> => change({ kind: "stop", epoch, run }, deadlineMs);
+      try {
+        await stop().catch(async (error: unknown) => {
+          // A start that was cut off before its answer: its grant may still be unused, and must not stay so.
+          if (endedBy !== "never-executed" || !isAppError(error) || error.code !== "lease-mismatch")
+            throw error;
+          await change({ kind: "run", epoch, grant, run, operation }, deadlineMs);
+          await stop();
+        });
+        return true;
+      } catch (error) {
+        log("warn", "the lease could not be written stopped", { reason: reasonOf(error) });
+        return false;
+      }
+    },
+
+    async burn({ epoch, grant, deadlineMs }) {
+      try {
+        await change({ kind: "burn", epoch, grant }, deadlineMs);
+        return true;
+      } catch (error) {
+        log("warn", "the grant could not be burned on the lease", { reason: reasonOf(error) });
+        return isAppError(error) && refusals.includes(error.code);
+      }
+    },
+
+    startRenewing({ run, epoch }) {
+      const mine: { timer: NodeJS.Timeout | null } = { timer: null };
+      if (renewal?.timer) clearTimeout(renewal.timer);
+      renewal = mine;
+      const plan = (): void => {
+        mine.timer = setTimeout(() => void renew(), renewMs);
+      };
+      const renew = async (): Promise<void> => {
+        try {
+          await change({ kind: "renew", epoch, run }, Math.max(1_000, renewMs));
+        } catch (error) {
+          if (renewal === mine) log("warn", "the lease could not be renewed", { reason: reasonOf(error) });
+        }
+        if (renewal === mine) plan();
+      };
+      plan();
+    },
+
+    stopRenewing() {
+      if (renewal?.timer) clearTimeout(renewal.timer);
+      renewal = null;
+    },
+
+    async status(living) {
+      if (seen === null || performance.now() - seen.at > statusAgeMs)
+        seen = { at: performance.now(), view: look() };
+      const { lease, problem } = await seen.view;
+      if (problem !== null) return { reachable: false, lost: false, detail: problem };
+      if (lease === null) return { reachable: true, lost: living !== null, detail: "there is no lease" };
+      const isOurs =
+        lease.owner === owner &&
+        lease.holder === holder &&
+        lease.state === "running" &&
+        sameRun(lease.run, living);
+      const detail = `epoch ${lease.epoch}, ${lease.state}, held by ${lease.holder}`;
+      return { reachable: true, lost: living !== null && !isOurs, detail };
+    },
+  };
+}
+
+interface Seen {
+  readonly lease: Lease | null;
+  readonly problem: string | null;
+}

@@ -1,0 +1,52 @@
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type AgentConfig, type PrivateKey, type Receipt, signReceipt } from "@baton/protocol";
+import { writeDurably } from "./durable-file.ts";
+import type { Ending, OperationRecord } from "./facts.ts";
+import { agentVersion } from "./version.ts";
+
+/** The signed receipts below `receipts/`: one per key, never written twice. */
+export interface Receipts {
+  has(key: string): boolean;
+  /** The very bytes that were written. @throws when there is none */
+  read(key: string): Promise<string>;
+  /** Signs and makes durable; when there is one already, that one stays. */
+  write(record: OperationRecord, ending: Ending): Promise<"written" | "present">;
+}
+
+export function createReceipts(deps: {
+  readonly directory: string;
+  readonly config: AgentConfig;
+  readonly key: PrivateKey;
+}): Receipts {
+  const { directory, config, key: privateKey } = deps;
+  // A key has no slash (commandKeySchema), so it is a file name whatever else it holds.
+  const pathOf = (key: string): string => join(directory, `${key}.jws`);
+  return {
+    has: (key) => existsSync(pathOf(key)),
+    read: (key) => readFile(pathOf(key), "utf8"),
+    async write(record, ending) {
+      if (existsSync(pathOf(record.key))) return "present";
+      const { outcome, evidenceClass, exit, signals, timings, evidence } = ending;
+      const receipt: Receipt = {
+        version: 1,
+        key: record.key,
+        operation: record.operation,
+        application: config.application,
+        placement: config.placement,
+        epoch: record.epoch,
+        run: record.run,
+        outcome: record.late && record.kind === "stop" ? "already-stopped" : outcome,
+        evidenceClass,
+        exit,
+        signals: [...signals],
+        timings: { receivedAt: record.receivedAt, ...timings },
+        evidence,
+        agentVersion,
+      };
+      await writeDurably(pathOf(record.key), await signReceipt(receipt, privateKey));
+      return "written";
+    },
+  };
+}

@@ -1,0 +1,167 @@
+import { AppError, isAppError, toAppError, toProblem } from "@baton/protocol";
+import { type AgentContext, note } from "./agent-context.ts";
+import type { StateMachine } from "./agent-state.ts";
+import type { Application } from "./application.ts";
+import { executeApplication } from "./execute.ts";
+import {
+  type Facts,
+  type OperationRecord,
+  type RunFacts,
+  changeOperation,
+  changeRun,
+  neverExecuted,
+} from "./facts.ts";
+import { waitUntilReady } from "./readiness.ts";
+import type { RunKeeper } from "./run-keeper.ts";
+
+const leaseRunMs = 10_000;
+
+export interface StartParams {
+  readonly context: AgentContext;
+  readonly machine: StateMachine;
+  readonly keeper: RunKeeper;
+  readonly record: OperationRecord;
+  /** Aborts when a stop comes or the agent ends. */
+  readonly abort: AbortSignal;
+}
+
+export interface Executed {
+  readonly application: Application;
+  /** ISO 8601. */
+  readonly execAt: string;
+  /** The same moment on the clock of `performance.now()`. */
+  readonly executedAt: number;
+}
+
+/**
+ * Turns the grant into the run, then executes it. Every step is recorded before it is done.
+ *
+ * @returns null when the application was not executed, and never will be by this grant; the operation has failed then
+ */
+export async function executeRun(
+  params: StartParams & { readonly planned: RunFacts; readonly secrets: Readonly<Record<string, string>> },
+): Promise<Executed | null> {
+  const { context, machine, keeper, record, planned, secrets, abort } = params;
+  const { config, lease, effects, paths, self } = context;
+  const deadlineAt = performance.now() + record.deadlineMs;
+
+  const giveUp = async (error: unknown): Promise<null> => {
+    const end = neverExecuted(self.bootId, new Date().toISOString());
+    const run: RunFacts = { ...planned, end, endedBy: "never-executed" };
+    await note(context, (facts) => failed({ ...facts, starting: null, run }, record.key, error));
+    machine.send("died");
+    context.operations.changed(record.key);
+    await lease.end(run, 2_000);
+    return null;
+  };
+
+  try {
+    await lease.take(planned, Math.min(leaseRunMs, record.deadlineMs));
+  } catch (error) {
+    // Any other answer leaves open whether the grant was used: then this start counts as a run that never came to be.
+    if (!isAppError(error) || !["grant-refused", "deadline-exceeded"].includes(error.code))
+      return giveUp(error);
+    await note(context, (facts) => failed({ ...facts, starting: null }, record.key, error));
+    machine.send("startRefused");
+    context.operations.changed(record.key);
+    return null;
+  }
+
+  await note(context, (facts) => ({ ...facts, starting: null, run: planned }));
+  // Whoever sent the command may have stopped waiting, and must not be surprised by a start.
+  if (performance.now() > deadlineAt)
+    return giveUp(
+      new AppError("deadline-exceeded", "cannot start: the deadline passed before the execution"),
+    );
+  if (abort.aborted)
+    return giveUp(new AppError("wrong-state", "cannot start: a stop came before the execution"));
+
+  const execAt = new Date().toISOString();
+  const executedAt = performance.now();
+  const application = await executeApplication({
+    config,
+    facts: planned,
+    secrets,
+    logPath: paths.applicationLog,
+  });
+  keeper.keep(application);
+  lease.startRenewing(planned);
+  const { operation, key, epoch } = record;
+  await effects.record({ effect: "exec", operation, key, epoch }).catch(() => undefined);
+  return { application, execAt, executedAt };
+}
+
+/** Waits until an executed run can serve; ends it when it cannot. The operation is over afterwards. */
+export async function bringUp(params: StartParams & Executed): Promise<void> {
+  const { context, machine, keeper, record, application, abort, execAt, executedAt } = params;
+  const { config, operations } = context;
+  const { root } = application;
+
+  const written =
+    root === null
+      ? Promise.resolve(context.journal.facts)
+      : note(context, (facts) =>
+          changeRun(facts, {
+            process: { pid: root.pid, startTime: root.startTime, execAt },
+            since: root.startTime,
+          }),
+        );
+  const limitMs = Math.min(config.readiness.timeoutMs, record.deadlineMs);
+  const result = await waitUntilReady({
+    application,
+    port: config.applicationPort,
+    path: config.readiness.path,
+    timeoutMs: limitMs - (performance.now() - executedAt),
+    signal: abort,
+  });
+  const readyAt = new Date().toISOString();
+  const startMs = performance.now() - executedAt;
+  await written;
+
+  const overtaken = new AppError(
+    "wrong-state",
+    "cannot finish the start: a stop came before the application was ready",
+  );
+  if (result === "ready") {
+    const { run } = application.facts;
+    await note(context, (facts) => {
+      if (machine.state !== "starting") return failed(facts, record.key, overtaken);
+      const progress = { state: "started", result: { run, execAt, readyAt, startMs } } as const;
+      return changeRun(changeOperation(facts, record.key, { progress }), { readyAt });
+    });
+    if (machine.state === "starting") machine.send("ready");
+    // It may have ended between its answer and now, while nobody looked.
+    keeper.noticeExit();
+  } else if (result === "aborted") {
+    await note(context, (facts) => failed(facts, record.key, overtaken));
+  } else {
+    const { hook } = config;
+    const { key, operation, epoch } = record;
+    const budget = { graceMs: hook.graceMs, killMs: hook.killAllowed ? 5_000 : 0 };
+    const by = result === "exited" ? "itself" : "stop";
+    const ending = await keeper.stop({ key, operation, epoch, budget, by });
+    const rest = ending.evidence.treeGone ? "" : "; not all of its processes could be ended";
+    const error =
+      result === "exited"
+        ? new AppError(
+            "application-exited",
+            `cannot start: the application exited (${inWords(application)}) before it was ready${rest}`,
+          )
+        : new AppError(
+            "application-not-ready",
+            `cannot start: the application was not ready within ${Math.round(limitMs)} ms${rest}`,
+          );
+    await note(context, (facts) => failed(facts, record.key, error));
+  }
+  operations.changed(record.key);
+}
+
+export const failed = (facts: Facts, key: string, error: unknown): Facts =>
+  changeOperation(facts, key, { progress: { state: "failed", problem: toProblem(toAppError(error)) } });
+
+function inWords({ ended }: Application): string {
+  const exit = ended?.exit ?? null;
+  if (exit === null) return "status unknown";
+  const { code, signal } = exit;
+  return signal === null ? `exit code ${code}; see the application's log` : `by ${signal}`;
+}
