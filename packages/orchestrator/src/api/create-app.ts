@@ -1,0 +1,110 @@
+import {
+  AppError,
+  type Operation,
+  type OperationRequest,
+  type Route,
+  confirmationSchema,
+  toAppError,
+} from "@baton/protocol";
+import { manifestSchemas, operationRequestSchema, parseAs } from "@baton/protocol";
+import type { ApplicationManifest, ClusterManifest, Manifest } from "@baton/protocol";
+import { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import * as z from "zod/mini";
+import type { Logger } from "pino";
+import { requireAdminToken } from "./admin-token.ts";
+import { problemResponse } from "./problems.ts";
+import { readBody } from "./read-body.ts";
+
+export interface AppDeps {
+  readonly adminToken: string;
+  readonly log: Logger;
+  apply(manifest: Manifest): Promise<Manifest>;
+  clusters(): Promise<readonly ClusterManifest[]>;
+  applications(): Promise<readonly ApplicationManifest[]>;
+  route(application: string): Promise<Route>;
+  startOperation(request: OperationRequest): Promise<Operation>;
+  operation(id: string, wait: { readonly after: number; readonly waitMs: number }): Promise<Operation | null>;
+  operations(application: string | undefined): Promise<readonly Operation[]>;
+  /** Takes an agent's confirmation; its signature is the credential. */
+  confirm(receipt: string): Promise<void>;
+}
+
+const maxBodyBytes = 1_048_576;
+const maxWaitMs = 30_000;
+const waitSchema = z.strictObject({
+  waitMs: z._default(z.pipe(z.string().check(z.regex(/^\d{1,6}$/)), z.transform(Number)), 0),
+  after: z._default(z.pipe(z.string().check(z.regex(/^\d{1,9}$/)), z.transform(Number)), 0),
+});
+
+/** The HTTP API under `/v1`; pure wiring. */
+export function createApp(deps: AppDeps): Hono {
+  const app = new Hono();
+  app.onError((error) => {
+    const failure = toAppError(error);
+    if (failure.code === "internal") deps.log.error({ err: error }, failure.message);
+    return problemResponse(failure);
+  });
+  app.notFound(() =>
+    problemResponse(new AppError("not-found", "cannot answer: there is nothing at this path")),
+  );
+  const tooLarge = () =>
+    problemResponse(
+      new AppError("invalid-request", `cannot read the request: its body is over ${maxBodyBytes} bytes`),
+    );
+  app.use(bodyLimit({ maxSize: maxBodyBytes, onError: tooLarge }));
+
+  app.get("/livez", (context) => context.json({ live: true }));
+  app.post("/v1/confirmations", async (context) => {
+    const { receipt } = await readBody(context, confirmationSchema, "the confirmation");
+    await deps.confirm(receipt);
+    return context.body(null, 204);
+  });
+
+  app.use("/v1/*", requireAdminToken(deps.adminToken));
+  for (const [path, kind] of [
+    ["clusters", "cluster"],
+    ["storages", "storage"],
+    ["applications", "application"],
+  ] as const)
+    app.put(`/v1/${path}/:name`, async (context) => {
+      const manifest = await readBody(
+        context,
+        manifestSchemas[kind],
+        `the ${kind} manifest`,
+        "invalid-manifest",
+      );
+      if (manifest.name !== context.req.param("name"))
+        throw new AppError(
+          "invalid-manifest",
+          `cannot apply ${kind} "${manifest.name}": the path names another one`,
+        );
+      return context.json(await deps.apply(manifest));
+    });
+  app.get("/v1/clusters", async (context) => context.json({ items: await deps.clusters() }));
+  app.get("/v1/applications", async (context) => context.json({ items: await deps.applications() }));
+  app.get("/v1/applications/:name/route", async (context) =>
+    context.json(await deps.route(context.req.param("name"))),
+  );
+
+  app.post("/v1/operations", async (context) => {
+    const request = await readBody(context, operationRequestSchema, "the operation");
+    const operation = await deps.startOperation(request);
+    return context.json(operation, 202, { location: `/v1/operations/${operation.id}` });
+  });
+  app.get("/v1/operations", async (context) =>
+    context.json({ items: await deps.operations(context.req.query("application")) }),
+  );
+  app.get("/v1/operations/:id", async (context) => {
+    const id = context.req.param("id");
+    const { waitMs, after } = parseAs(waitSchema, context.req.query(), "the query");
+    const operation = await deps.operation(id, {
+      after: waitMs === 0 ? -1 : after,
+      waitMs: Math.min(waitMs, maxWaitMs),
+    });
+    if (operation === null)
+      throw new AppError("unknown-operation", "cannot show the operation: there is none of this id");
+    return context.json(operation);
+  });
+  return app;
+}

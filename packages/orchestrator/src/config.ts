@@ -1,0 +1,14 @@
+/** Everything that the orchestrator is told from outside, read once. */
+export interface OrchestratorConfig {
+  /** Keys, tokens and the embedded database live here. */
+  readonly stateDirectory: string;
+  /** Loopback only, as long as there is no TLS. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** A Postgres server to use instead of the embedded one. */
+  readonly databaseUrl?: string | undefined;
+  /** What the `process` driver executes as agent; gets `run --config FILE`. */
+  readonly agentCommand: readonly string[];
+  /** A planted fault, for demonstrations and tests only. */
+  readonly fault?: string | undefined;
+  readonly logLevel: "silent" | "error" | "warn" | "info" | "debug";
+}

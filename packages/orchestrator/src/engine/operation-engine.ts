@@ -1,0 +1,120 @@
+import { DBOS } from "@dbos-inc/dbos-sdk";
+import { type Faults, deploy, migrate, receiptTopic, runSaga } from "@baton/migration";
+import type { Logger } from "pino";
+import type { OperationPorts } from "../ports/operation-ports.ts";
+import type { OperationRecords } from "../records/operation-records.ts";
+import { createDbosEngine } from "./dbos-engine.ts";
+import { type LeaseGate } from "./reconcile-leases.ts";
+import { createProgress } from "./operation-progress.ts";
+
+/** Pinned: with DBOS's default (a hash of the source) an upgrade would leave open operations behind for ever. */
+const workflowVersion = "operations-1";
+const executor = "orchestrator";
+const poolSize = 10;
+
+export interface OperationEngineParams {
+  readonly databaseUrl: string;
+  readonly records: OperationRecords;
+  /** The ports of one operation, resolved from its row. */
+  readonly ports: (operation: string) => Promise<OperationPorts>;
+  readonly faults: (kind: string) => Faults;
+  readonly reconciled: LeaseGate;
+  readonly log: Logger;
+}
+
+/** `missing`: never started; `dead`: it will never end its operation by itself, `why` is DBOS's word for it. */
+export interface WorkflowState {
+  readonly operation: string;
+  readonly state: "missing" | "alive" | "dead";
+  readonly why: string;
+}
+
+/** One DBOS workflow an operation; the operation's id is the workflow's. DBOS is one per process, hence so is this. */
+export interface OperationEngine {
+  /** Idempotent: an operation that was started before goes on as it is. */
+  start(operation: string): Promise<void>;
+  /** Hands a receipt to the operation that waits for it; kept when it is not waiting yet, dropped when it came before. */
+  deliver(operation: string, key: string, jws: string): Promise<void>;
+  /** What became of the workflows of these operations. */
+  survey(operations: readonly string[]): Promise<readonly WorkflowState[]>;
+  stop(): Promise<void>;
+}
+
+export async function launchOperationEngine(params: OperationEngineParams): Promise<OperationEngine> {
+  const { records, faults, log } = params;
+  const run = async (operation: string): Promise<string> => {
+    const { kind, application, input, migratePorts, deployPorts } = await params.ports(operation);
+    // Not a checkpoint: every life of the process compares anew before it touches anything.
+    const contradiction = await params.reconciled(application);
+    if (contradiction !== null) {
+      await records.end(operation, {
+        state: "halted",
+        reason: { code: "lease-newer", detail: contradiction },
+      });
+      return "halted";
+    }
+    const common = {
+      operation,
+      input,
+      engine: createDbosEngine(log.child({ operation })),
+      progress: createProgress(records, operation),
+      faults: faults(kind),
+    };
+    const end =
+      kind === "deploy"
+        ? await runSaga({ saga: deploy, ports: deployPorts, ...common })
+        : await runSaga({ saga: migrate, ports: migratePorts(), ...common });
+    return end.state;
+  };
+  const workflow = DBOS.registerWorkflow(run, { name: "operation", maxRecoveryAttempts: 100 });
+  DBOS.setConfig({
+    name: "baton",
+    systemDatabaseUrl: params.databaseUrl,
+    systemDatabasePoolSize: poolSize,
+    applicationVersion: workflowVersion,
+    executorID: executor,
+    enablePatching: true,
+    logger: quietLogger(log),
+  });
+  await DBOS.launch();
+
+  return {
+    async start(operation) {
+      await DBOS.startWorkflow(workflow, { workflowID: operation })(operation);
+    },
+    async deliver(operation, key, jws) {
+      await DBOS.send(operation, jws, receiptTopic(key), key);
+    },
+    async survey(operations) {
+      if (operations.length === 0) return [];
+      const found = await DBOS.listWorkflows({
+        workflowIDs: [...operations],
+        loadInput: false,
+        loadOutput: false,
+      });
+      const states = new Map(found.map(({ workflowID, status }) => [workflowID, status]));
+      return operations.map((operation) => {
+        const status = states.get(operation);
+        if (status === undefined) return { operation, state: "missing", why: "missing" };
+        return {
+          operation,
+          state: status === "PENDING" || status === "ENQUEUED" ? "alive" : "dead",
+          why: status,
+        };
+      });
+    },
+    stop: () => DBOS.shutdown(),
+  };
+}
+
+/** DBOS tells about every launch at info; what matters to an operator starts at warn. */
+function quietLogger(log: Logger) {
+  const child = log.child({ part: "dbos" });
+  const text = (entry: unknown): string => (entry instanceof Error ? entry.message : String(entry));
+  return {
+    info: (entry: unknown) => child.debug(text(entry)),
+    debug: (entry: unknown) => child.trace(text(entry)),
+    warn: (entry: unknown) => child.warn(text(entry)),
+    error: (entry: unknown) => child.error(text(entry)),
+  };
+}

@@ -1,0 +1,31 @@
+import type { Logger } from "pino";
+import type { Database } from "../records/database.ts";
+import { type OperationRecords, livingStates } from "../records/operation-records.ts";
+import type { OperationEngine } from "./operation-engine.ts";
+
+export interface SweepParams {
+  readonly database: Database;
+  readonly operations: OperationRecords;
+  readonly engine: OperationEngine;
+  readonly log: Logger;
+}
+
+/**
+ * Sees to it that every operation ends: one whose workflow never began is started, one whose workflow is dead is halted and keeps the
+ * application's lock (safety rule 15).
+ */
+export async function sweep({ database, operations, engine, log }: SweepParams): Promise<void> {
+  const open = await database
+    .selectFrom("operations")
+    .select("id")
+    .where("state", "in", livingStates)
+    .execute();
+  for (const { operation, state, why } of await engine.survey(open.map(({ id }) => id))) {
+    if (state === "missing") await engine.start(operation);
+    if (state !== "dead") continue;
+    log.error({ operation, why }, "the operation's workflow is dead: halted");
+    const detail = `its workflow ended as ${why} before the operation did`;
+    // Does nothing where the operation ended between the two looks.
+    await operations.end(operation, { state: "halted", reason: { code: "internal", detail } });
+  }
+}

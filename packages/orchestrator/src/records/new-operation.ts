@@ -1,0 +1,136 @@
+import {
+  AppError,
+  type OperationRequest,
+  newDeploymentId,
+  newOperationId,
+  newPlacementId,
+} from "@baton/protocol";
+import { type Saga, deploy, migrate } from "@baton/migration";
+import type { Transaction } from "kysely";
+import type { Catalog } from "./catalog.ts";
+import type { Database } from "./database.ts";
+import { emptyLedger, lockingStates } from "./operation-records.ts";
+import type { Schema } from "./schema.ts";
+
+export const sagas: Readonly<Record<OperationRequest["kind"], Pick<Saga<never, never>, "name" | "steps">>> = {
+  deploy,
+  migrate,
+};
+
+/**
+ * Writes an operation with everything it will need, in one transaction; the insert takes the application's lock.
+ *
+ * @throws `unknown-application`, `unknown-cluster`, `same-cluster`, `already-deployed`, `not-deployed`, `operation-open`, `operation-halted`.
+ */
+export async function insertOperation(
+  database: Database,
+  catalog: Catalog,
+  request: OperationRequest,
+): Promise<string> {
+  const manifest = await catalog.application(request.application);
+  await catalog.cluster(request.to);
+  const storage = await catalog.storage(manifest.storage);
+  const id = newOperationId();
+  await database.transaction().execute(async (transaction) => {
+    const application = await transaction
+      .selectFrom("applications")
+      .leftJoin("placements", "placements.id", "applications.placement")
+      .select([
+        "applications.epoch",
+        "applications.highest_epoch",
+        "applications.halted_reason",
+        "applications.placement",
+      ])
+      .select(["placements.cluster", "placements.deployment"])
+      .where("applications.name", "=", request.application)
+      .forUpdate("applications")
+      .executeTakeFirstOrThrow();
+    await assertUnlocked(transaction, request, application.halted_reason);
+    const { placement, cluster, deployment } = application;
+    if (request.kind === "deploy" && placement !== null)
+      throw new AppError(
+        "already-deployed",
+        `cannot deploy ${request.application}: it runs on ${String(cluster)}; migrate it instead`,
+      );
+    if (request.kind === "migrate" && (placement === null || deployment === null))
+      throw new AppError(
+        "not-deployed",
+        `cannot migrate ${request.application}: it is not deployed; deploy it first`,
+      );
+    if (request.kind === "migrate" && cluster === request.to)
+      throw new AppError(
+        "same-cluster",
+        `cannot migrate ${request.application} to ${request.to}: it is there already`,
+      );
+
+    const deploymentId = request.kind === "deploy" || deployment === null ? newDeploymentId() : deployment;
+    if (deploymentId !== deployment)
+      await transaction
+        .insertInto("deployments")
+        .values({
+          id: deploymentId,
+          application: request.application,
+          manifest: JSON.stringify(manifest),
+          storage: JSON.stringify(storage),
+        })
+        .execute();
+    const target = newPlacementId();
+    await transaction
+      .insertInto("placements")
+      .values({ id: target, application: request.application, deployment: deploymentId, cluster: request.to })
+      .execute();
+    await transaction
+      .insertInto("operations")
+      .values({
+        id,
+        kind: request.kind,
+        application: request.application,
+        deployment: deploymentId,
+        source: placement,
+        target,
+        from_cluster: cluster,
+        to_cluster: request.to,
+        known_epoch: application.highest_epoch,
+        epoch_before: placement === null ? null : application.epoch,
+        ledger: JSON.stringify(emptyLedger),
+      })
+      .execute();
+    await transaction
+      .insertInto("steps")
+      .values(
+        sagas[request.kind].steps.map(({ name, pivot }, position) => ({
+          operation: id,
+          position,
+          name,
+          pivot,
+        })),
+      )
+      .execute();
+  });
+  return id;
+}
+
+async function assertUnlocked(
+  transaction: Transaction<Schema>,
+  { kind, application }: OperationRequest,
+  haltedReason: string | null,
+): Promise<void> {
+  if (haltedReason !== null)
+    throw new AppError("operation-halted", `cannot ${kind} ${application}: ${haltedReason}`);
+  const other = await transaction
+    .selectFrom("operations")
+    .select(["id", "kind", "state", "reason"])
+    .where("application", "=", application)
+    .where("state", "in", lockingStates)
+    .executeTakeFirst();
+  if (other === undefined) return;
+  if (other.state === "halted")
+    throw new AppError(
+      "operation-halted",
+      `cannot ${kind} ${application}: ${other.kind} ${other.id} is halted: ${String(other.reason)}`,
+    );
+  throw new AppError(
+    "operation-open",
+    `cannot ${kind} ${application}: ${other.kind} ${other.id} is still open; wait for its end`,
+  );
+}

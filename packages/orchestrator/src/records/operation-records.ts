@@ -1,0 +1,233 @@
+import { EventEmitter, once } from "node:events";
+import type { DowntimeLedger, Operation, StepState } from "@baton/protocol";
+import type { RecordedError, SagaEnd, VerifiedReceipt } from "@baton/migration";
+import { type Kysely, sql } from "kysely";
+import type { Database } from "./database.ts";
+import type { OperationRowState, Schema, StoredReceipt } from "./schema.ts";
+
+export const emptyLedger: DowntimeLedger = {
+  stopSentAt: null,
+  exitedAt: null,
+  confirmedAt: null,
+  fencedAt: null,
+  grantedAt: null,
+  startSentAt: null,
+  readyAt: null,
+  committedAt: null,
+  applicationStopMs: null,
+  applicationStartMs: null,
+};
+
+export const lockingStates = [
+  "open",
+  "rolling-back",
+  "past-pivot",
+  "halted",
+] as const satisfies readonly OperationRowState[];
+export const livingStates = [
+  "open",
+  "rolling-back",
+  "past-pivot",
+] as const satisfies readonly OperationRowState[];
+
+/** Operations and their steps: every change raises the operation's version and wakes whoever waits for it. */
+export class OperationRecords {
+  readonly #database: Database;
+  readonly #changes = new EventEmitter().setMaxListeners(0);
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  async find(id: string): Promise<Operation | null> {
+    const row = await this.#database
+      .selectFrom("operations")
+      .selectAll()
+      .where("id", "=", id)
+      .executeTakeFirst();
+    if (row === undefined) return null;
+    const steps = await this.#database
+      .selectFrom("steps")
+      .selectAll()
+      .where("operation", "=", id)
+      .orderBy("position")
+      .execute();
+    return {
+      id: row.id,
+      kind: row.kind,
+      application: row.application,
+      from: row.from_cluster,
+      to: row.to_cluster,
+      state: row.state === "rolling-back" || row.state === "past-pivot" ? "open" : row.state,
+      reason: row.reason,
+      steps: steps.map(({ name, state, pivot, started_at, ms, detail }) => ({
+        name,
+        state,
+        pivot,
+        startedAt: started_at?.toISOString() ?? null,
+        ms,
+        detail,
+      })),
+      epochBefore: row.epoch_before,
+      epochAfter: row.epoch_after,
+      source: row.source,
+      target: row.target,
+      receipt: row.receipt,
+      ledger: row.ledger,
+      createdAt: row.created_at.toISOString(),
+      endedAt: row.ended_at?.toISOString() ?? null,
+      version: row.version,
+    };
+  }
+
+  async list(application?: string): Promise<readonly Operation[]> {
+    let query = this.#database.selectFrom("operations").select("id").orderBy("created_at", "desc").limit(100);
+    if (application !== undefined) query = query.where("application", "=", application);
+    const found = await Promise.all((await query.execute()).map(({ id }) => this.find(id)));
+    return found.filter((operation) => operation !== null);
+  }
+
+  /** The operation as soon as its version is above `after` or it has ended, at the latest after `waitMs`. */
+  async waitForChange(id: string, after: number, waitMs: number): Promise<Operation | null> {
+    const deadline = AbortSignal.timeout(waitMs);
+    for (;;) {
+      // Listens before it reads, so that no change falls in between.
+      const listening = new AbortController();
+      const changed = once(this.#changes, id, {
+        signal: AbortSignal.any([deadline, listening.signal]),
+      }).catch(() => undefined);
+      try {
+        const operation = await this.find(id);
+        if (operation === null || operation.version > after || operation.endedAt !== null || deadline.aborted)
+          return operation;
+        await changed;
+      } finally {
+        listening.abort();
+      }
+    }
+  }
+
+  async setStep(operation: string, name: string, state: StepState, detail: string | null): Promise<void> {
+    const ended = state === "done" || state === "failed";
+    await this.#change(operation, async (transaction) => {
+      await transaction
+        .updateTable("steps")
+        .set({
+          state,
+          detail,
+          started_at: sql<Date>`coalesce(started_at, clock_timestamp())`,
+          ...(ended
+            ? {
+                ms: sql<number>`extract(epoch from clock_timestamp() - coalesce(started_at, clock_timestamp())) * 1000`,
+              }
+            : {}),
+        })
+        .where("operation", "=", operation)
+        .where("name", "=", name)
+        .execute();
+    });
+  }
+
+  async mark(operation: string, moments: Partial<DowntimeLedger>): Promise<void> {
+    await this.#change(operation, async (transaction) => {
+      const { ledger } = await transaction
+        .selectFrom("operations")
+        .select("ledger")
+        .where("id", "=", operation)
+        .forUpdate()
+        .executeTakeFirstOrThrow();
+      // A moment that is written stays: a step that runs again after a crash does not move it.
+      const known = Object.fromEntries(Object.entries(ledger).filter(([, value]) => value !== null));
+      await transaction
+        .updateTable("operations")
+        .set({ ledger: JSON.stringify({ ...ledger, ...moments, ...known }) })
+        .where("id", "=", operation)
+        .execute();
+    });
+  }
+
+  async saveReceipt(operation: string, { receipt, jws }: VerifiedReceipt): Promise<void> {
+    const stored: StoredReceipt = { outcome: receipt.outcome, evidenceClass: receipt.evidenceClass, jws };
+    await this.#change(operation, async (transaction) => {
+      await transaction
+        .insertInto("receipts")
+        .values({ key: receipt.key, operation, placement: receipt.placement, jws })
+        .onConflict((conflict) => conflict.column("key").doNothing())
+        .execute();
+      await transaction
+        .updateTable("operations")
+        .set({ receipt: JSON.stringify(stored) })
+        .where("id", "=", operation)
+        .execute();
+    });
+  }
+
+  /** Commit and rollback change the same row from the same state: only one can win (safety rule 15). */
+  async beginRollback(operation: string, reason: RecordedError): Promise<"rolling-back" | "committed"> {
+    return this.#change(operation, async (transaction) => {
+      await transaction
+        .updateTable("operations")
+        .set({ state: "rolling-back", reason: reason.detail })
+        .where("id", "=", operation)
+        .where("state", "=", "open")
+        .execute();
+      const { state } = await transaction
+        .selectFrom("operations")
+        .select("state")
+        .where("id", "=", operation)
+        .executeTakeFirstOrThrow();
+      return state === "past-pivot" || state === "committed" ? "committed" : "rolling-back";
+    });
+  }
+
+  async end(operation: string, end: SagaEnd): Promise<void> {
+    await this.#change(operation, async (transaction) => {
+      await transaction
+        .updateTable("operations")
+        .set({
+          state: end.state,
+          reason: end.state === "committed" ? null : end.reason.detail,
+          ended_at: sql<Date>`coalesce(ended_at, clock_timestamp())`,
+          epoch_after: sql<number>`(select epoch from applications where name = operations.application)`,
+        })
+        .where("id", "=", operation)
+        .where("state", "in", livingStates)
+        .execute();
+    });
+  }
+
+  /** A change that touches other tables as well, in one transaction with the version. */
+  async #change<T>(operation: string, work: (transaction: Kysely<Schema>) => Promise<T>): Promise<T> {
+    const value = await this.#database.transaction().execute(async (transaction) => {
+      const result = await work(transaction);
+      await transaction
+        .updateTable("operations")
+        .set({ version: sql<number>`version + 1` })
+        .where("id", "=", operation)
+        .execute();
+      return result;
+    });
+    this.#changes.emit(operation);
+    return value;
+  }
+
+  /** The pivot: placement, epoch and the operation's state change together, or not at all. Idempotent. @returns whether it has happened. */
+  async commit(operation: string, epoch: number): Promise<boolean> {
+    return this.#change(operation, async (transaction) => {
+      const row = await transaction
+        .updateTable("operations")
+        .set({ state: "past-pivot" })
+        .where("id", "=", operation)
+        .where("state", "in", ["open", "past-pivot"])
+        .returning(["application", "target"])
+        .executeTakeFirst();
+      if (row === undefined) return false;
+      await transaction
+        .updateTable("applications")
+        .set({ placement: row.target, epoch, updated_at: sql<Date>`now()` })
+        .where("name", "=", row.application)
+        .execute();
+      return true;
+    });
+  }
+}

@@ -1,0 +1,86 @@
+import type {
+  ApplicationManifest,
+  ClusterManifest,
+  DowntimeLedger,
+  EvidenceClass,
+  Outcome,
+} from "@baton/protocol";
+import type { PublicKey, StepState, StorageManifest } from "@baton/protocol";
+import type { ColumnType, Generated } from "kysely";
+
+/** JSON columns are read as objects and written as text. */
+type Json<T> = ColumnType<T, string, string>;
+type Moment = ColumnType<Date, Date | undefined, Date>;
+type OptionalMoment = ColumnType<Date | null, Date | null | undefined, Date | null>;
+
+export type OperationRowState =
+  "open" | "rolling-back" | "past-pivot" | "committed" | "rolled-back" | "halted";
+export interface StoredReceipt {
+  readonly outcome: Outcome;
+  readonly evidenceClass: EvidenceClass;
+  readonly jws: string;
+}
+
+/** The tables of `migrations/*.sql`, which are the source of truth. */
+export interface Schema {
+  installation: { id: Generated<string> };
+  clusters: { name: string; manifest: Json<ClusterManifest>; updated_at: Moment };
+  storages: { name: string; manifest: Json<StorageManifest>; updated_at: Moment };
+  applications: {
+    name: string;
+    manifest: Json<ApplicationManifest>;
+    epoch: Generated<number>;
+    highest_epoch: Generated<number>;
+    placement: string | null;
+    halted_reason: string | null;
+    updated_at: Moment;
+  };
+  deployments: {
+    id: string;
+    application: string;
+    manifest: Json<ApplicationManifest>;
+    storage: Json<StorageManifest>;
+    created_at: Moment;
+  };
+  placements: {
+    id: string;
+    application: string;
+    deployment: string;
+    cluster: string;
+    public_key: ColumnType<PublicKey | null, string | null | undefined, string | null>;
+    application_url: string | null;
+    created_at: Moment;
+    retired_at: OptionalMoment;
+  };
+  operations: {
+    id: string;
+    kind: "deploy" | "migrate";
+    application: string;
+    deployment: string;
+    source: string | null;
+    target: string;
+    from_cluster: string | null;
+    to_cluster: string;
+    state: Generated<OperationRowState>;
+    reason: string | null;
+    known_epoch: number;
+    epoch_before: number | null;
+    epoch_after: number | null;
+    receipt: ColumnType<StoredReceipt | null, string | null | undefined, string | null>;
+    ledger: Json<DowntimeLedger>;
+    created_at: Moment;
+    ended_at: OptionalMoment;
+    version: Generated<number>;
+  };
+  steps: {
+    operation: string;
+    position: number;
+    name: string;
+    pivot: boolean;
+    state: Generated<StepState>;
+    started_at: OptionalMoment;
+    ms: number | null;
+    detail: string | null;
+  };
+  receipts: { key: string; operation: string; placement: string; jws: string; created_at: Moment };
+}

@@ -1,0 +1,136 @@
+import { join } from "node:path";
+import { noFaults } from "@baton/migration";
+import { AppError, publicKeyOf, receiptPlacement, verifyReceipt } from "@baton/protocol";
+import { pino } from "pino";
+import type { AppDeps } from "./api/create-app.ts";
+import { listen } from "./api/listen.ts";
+import { applyManifest, clusterOpener } from "./apply-manifest.ts";
+import type { OrchestratorConfig } from "./config.ts";
+import { launchOperationEngine } from "./engine/operation-engine.ts";
+import { plantFault } from "./engine/planted-faults.ts";
+import { reconcileLeases } from "./engine/reconcile-leases.ts";
+import { repeat } from "./engine/repeat.ts";
+import { sweep } from "./engine/sweep.ts";
+import { openOperationPorts } from "./ports/operation-ports.ts";
+import { startEmbeddedPostgres } from "./postgres/embedded-postgres.ts";
+import { Catalog } from "./records/catalog.ts";
+import { openDatabase } from "./records/database.ts";
+import { insertOperation } from "./records/new-operation.ts";
+import { OperationRecords } from "./records/operation-records.ts";
+import { PlacementRecords } from "./records/placement-records.ts";
+import { openStateDirectory, writeFileDurably } from "./state-directory.ts";
+
+const sweepEveryMs = 5_000;
+const migrations = new URL("../migrations/", import.meta.url);
+
+export interface RunningOrchestrator {
+  readonly url: string;
+  /** Ends what was started here, in order; open operations go on at the next start. Agents and their applications stay. */
+  stop(): Promise<void>;
+  /** Rejects when something it cannot live without ends by itself. */
+  readonly failed: Promise<never>;
+}
+
+/** Starts the whole orchestrator in this process. @throws AppError with one sentence that says what is missing. */
+export async function startOrchestrator(config: OrchestratorConfig): Promise<RunningOrchestrator> {
+  const log = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
+  const { adminToken, signingKey } = await openStateDirectory(config.stateDirectory);
+  const faults =
+    config.fault === undefined
+      ? () => noFaults
+      : plantFault(config.fault, join(config.stateDirectory, "fault-happened"));
+  const closing = new AbortController();
+  const undo: (() => Promise<void>)[] = [];
+  const stop = async (): Promise<void> => {
+    closing.abort();
+    for (const end of undo.splice(0).toReversed()) await end();
+  };
+  try {
+    const postgres =
+      config.databaseUrl === undefined
+        ? await startEmbeddedPostgres({
+            directory: join(config.stateDirectory, "postgres"),
+            log: log.child({ part: "postgres" }),
+          })
+        : null;
+    if (postgres !== null) undo.push(() => postgres.stop());
+    const databaseUrl = config.databaseUrl ?? postgres?.url ?? "";
+    const database = await openDatabase(databaseUrl, migrations);
+    undo.push(() => database.destroy());
+    const { id: installation } = await database
+      .selectFrom("installation")
+      .select("id")
+      .executeTakeFirstOrThrow();
+
+    const catalog = new Catalog(database);
+    const operations = new OperationRecords(database);
+    const placements = new PlacementRecords(database);
+    const openCluster = clusterOpener(config.agentCommand, log);
+    const cluster = async (name: string) => openCluster(await catalog.cluster(name));
+    const reconciled = await reconcileLeases({ placements, installation, log, signal: closing.signal });
+
+    // The address goes into the agents' configuration, so it must be known before any operation runs.
+    const late: { deps?: AppDeps } = {};
+    const server = await listen(config.listen, () => late.deps);
+    undo.push(server.close);
+    const ports = (operation: string) =>
+      openOperationPorts(
+        {
+          database,
+          operations,
+          placements,
+          cluster,
+          signingKey,
+          commandKey: publicKeyOf(signingKey),
+          confirmUrl: `${server.url}/v1/confirmations`,
+          installation,
+        },
+        operation,
+      );
+    const engine = await launchOperationEngine({
+      databaseUrl,
+      records: operations,
+      ports,
+      faults,
+      reconciled,
+      log,
+    });
+    undo.push(() => engine.stop());
+    const sweeping = { database, operations, engine, log };
+    await sweep(sweeping);
+    undo.push(repeat(sweepEveryMs, () => sweep(sweeping), log));
+
+    late.deps = {
+      adminToken,
+      log,
+      clusters: () => catalog.clusters(),
+      applications: () => catalog.applications(),
+      apply: (manifest) => applyManifest(catalog, openCluster, manifest),
+      route: (application) => placements.route(application),
+      operations: (application) => operations.list(application),
+      operation: (id, { after, waitMs }) => operations.waitForChange(id, after, waitMs),
+      async startOperation(request) {
+        const id = await insertOperation(database, catalog, request);
+        await engine.start(id);
+        const operation = await operations.find(id);
+        if (operation === null) throw new AppError("internal", `cannot show operation ${id}: it is gone`);
+        return operation;
+      },
+      async confirm(jws) {
+        const placement = receiptPlacement(jws);
+        const key = placement === null ? null : (await placements.find(placement)).publicKey;
+        if (key === null)
+          throw new AppError("receipt-invalid", "cannot accept the receipt: its placement is not known");
+        const receipt = await verifyReceipt(jws, key);
+        if ((await operations.find(receipt.operation)) === null) return;
+        await engine.deliver(receipt.operation, receipt.key, jws);
+      },
+    };
+    await writeFileDurably(join(config.stateDirectory, "url"), `${server.url}\n`);
+    log.info({ url: server.url }, "listening");
+    return { url: server.url, stop, failed: postgres?.exited ?? new Promise<never>(() => undefined) };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
