@@ -1,0 +1,180 @@
+import { setTimeout as pause } from "node:timers/promises";
+import {
+  AppError,
+  type ErrorCode,
+  type Manifest,
+  type Operation,
+  type OperationRequest,
+  type Route,
+  fromProblem,
+  manifestSchemas,
+  operationSchema,
+  parseAs,
+  problemSchema,
+  routeSchema,
+} from "@baton/protocol";
+import { type CallResult, callOnce } from "./http-call.ts";
+
+const answerMs = 30_000;
+/** Applying a storage probes it first. */
+const applyMs = 120_000;
+const livezMs = 2_000;
+/** The longest single poll; the orchestrator allows 30 s. */
+const pollMs = 25_000;
+const retryPauseMs = { first: 50, longest: 1_000 } as const;
+const unreachable: ErrorCode = "internal";
+const collections = { cluster: "clusters", storage: "storages", application: "applications" } as const;
+
+export interface BatonClientOptions {
+  /** The orchestrator's: "http://127.0.0.1:7420". */
+  readonly url: string;
+  /** The admin token. */
+  readonly token: string;
+  /** How long a watch goes on without an answer before it gives up, in ms. */
+  readonly outageMs?: number | undefined;
+}
+
+/**
+ * The orchestrator's API. Every method ends by a deadline of its own, or earlier with the reason of `signal`, and throws an `AppError`:
+ * the orchestrator's own problem, or one that says why it could not be asked.
+ */
+export interface BatonClient {
+  /** Creates or replaces the record; idempotent. @returns what was stored, defaults filled in. */
+  apply(manifest: Manifest, signal?: AbortSignal): Promise<Manifest>;
+  /** Not idempotent: after an answer that got lost the error says that it may have been started. */
+  startOperation(request: OperationRequest, signal?: AbortSignal): Promise<Operation>;
+  operation(id: string, signal?: AbortSignal): Promise<Operation>;
+  /** Newest first. */
+  operations(application?: string, signal?: AbortSignal): Promise<readonly Operation[]>;
+  /** The record now and after every change that is seen, until it has ended. Outlives an orchestrator that is away for up to `outageMs`. */
+  watchOperation(id: string, signal?: AbortSignal): AsyncIterable<Operation>;
+  route(application: string, signal?: AbortSignal): Promise<Route>;
+  /** Whether an orchestrator answers there at all; never throws for one that does not. */
+  livez(signal?: AbortSignal): Promise<boolean>;
+}
+
+export function createBatonClient({ url, token, outageMs = 60_000 }: BatonClientOptions): BatonClient {
+  const call = (
+    method: "GET" | "PUT" | "POST",
+    path: string,
+    options: { body?: unknown; deadlineMs?: number; signal?: AbortSignal | undefined } = {},
+  ): Promise<CallResult> =>
+    callOnce({ url: new URL(path, url), method, token, deadlineMs: answerMs, ...options });
+  const get = async (path: string, signal: AbortSignal | undefined): Promise<unknown> =>
+    contentOf(await call("GET", path, { signal }), url);
+
+  return {
+    async apply(manifest, signal) {
+      const path = `/v1/${collections[manifest.kind]}/${encodeURIComponent(manifest.name)}`;
+      const result = await call("PUT", path, { body: manifest, deadlineMs: applyMs, signal });
+      return parseAnswer(manifestSchemas[manifest.kind], contentOf(result, url));
+    },
+
+    async startOperation(request, signal) {
+      const result = await call("POST", "/v1/operations", { body: request, signal });
+      if (result.kind === "unreachable" && result.maybeTaken)
+        throw new AppError(
+          unreachable,
+          `cannot say whether the ${request.kind} of ${request.application} was started: ${result.why}; look with \`baton operation list\``,
+          { cause: result.cause },
+        );
+      return parseAnswer(operationSchema, contentOf(result, url));
+    },
+
+    async operation(id, signal) {
+      return parseAnswer(operationSchema, await get(`/v1/operations/${encodeURIComponent(id)}`, signal));
+    },
+
+    async operations(application, signal) {
+      const query = application === undefined ? "" : `?application=${encodeURIComponent(application)}`;
+      const content = await get(`/v1/operations${query}`, signal);
+      const items: unknown =
+        typeof content === "object" && content !== null && "items" in content && content.items;
+      if (!Array.isArray(items))
+        throw new AppError("internal", "cannot read the orchestrator's answer: no items");
+      return items.map((item: unknown) => parseAnswer(operationSchema, item));
+    },
+
+    async *watchOperation(id, signal) {
+      const path = `/v1/operations/${encodeURIComponent(id)}`;
+      let seen: Operation | undefined;
+      let outageSince: number | undefined;
+      let pauseMs: number = retryPauseMs.first;
+      while (seen === undefined || seen.state === "open") {
+        const poll = seen === undefined ? "" : `?waitMs=${pollMs}&after=${seen.version}`;
+        const result = await call("GET", `${path}${poll}`, { deadlineMs: pollMs + answerMs, signal });
+        if (result.kind === "unreachable" || result.status >= 500) {
+          outageSince ??= performance.now();
+          const over = performance.now() - outageSince + pauseMs > outageMs;
+          if (over) return void contentOf(result, url); // throws
+          await wait(pauseMs, signal);
+          pauseMs = Math.min(pauseMs * 2, retryPauseMs.longest);
+          continue;
+        }
+        outageSince = undefined;
+        pauseMs = retryPauseMs.first;
+        const operation: Operation = parseAnswer(operationSchema, contentOf(result, url));
+        if (operation.version === seen?.version) {
+          // The poll itself should have waited; an orchestrator that answers at once is not asked in a busy loop.
+          await wait(retryPauseMs.first, signal);
+          continue;
+        }
+        seen = operation;
+        yield operation;
+      }
+    },
+
+    async route(application, signal) {
+      const path = `/v1/applications/${encodeURIComponent(application)}/route`;
+      return parseAnswer(routeSchema, await get(path, signal));
+    },
+
+    async livez(signal) {
+      const result = await call("GET", "/livez", { deadlineMs: livezMs, signal });
+      return result.kind === "answered" && result.status === 200;
+    },
+  };
+}
+
+/** @throws the signal's own reason, where the timer would throw an `AbortError`. */
+async function wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  await pause(ms, undefined, { signal }).catch(() => signal?.throwIfAborted());
+}
+
+function parseAnswer<S extends Parameters<typeof parseAs>[0]>(schema: S, content: unknown) {
+  return parseAs(schema, content, "the orchestrator's answer", "internal");
+}
+
+/** The JSON of a good answer. @throws AppError the problem that the orchestrator tells of, or why there is no answer. */
+function contentOf(result: CallResult, url: string): unknown {
+  if (result.kind === "unreachable")
+    throw new AppError(
+      unreachable,
+      `cannot reach the orchestrator at ${url}: ${result.why}; start it with \`baton up\``,
+      { cause: result.cause },
+    );
+  let content: unknown;
+  try {
+    content = JSON.parse(result.text);
+  } catch (cause) {
+    if (result.status === 503)
+      throw new AppError(
+        unreachable,
+        `cannot use the orchestrator at ${url}: it is still starting; try again`,
+      );
+    throw new AppError(
+      "internal",
+      `cannot read the answer of ${url}: ${result.status} without JSON; is it Baton?`,
+      {
+        cause,
+      },
+    );
+  }
+  if (result.status >= 200 && result.status < 300) return content;
+  const problem = problemSchema.safeParse(content);
+  if (problem.success) throw fromProblem(problem.data);
+  throw new AppError(
+    "internal",
+    `cannot read the answer of ${url}: ${result.status} without a problem; is it Baton?`,
+  );
+}

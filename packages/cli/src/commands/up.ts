@@ -1,0 +1,50 @@
+import { once } from "node:events";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { AppError } from "@baton/protocol";
+import type { RunningOrchestrator } from "@baton/orchestrator";
+import type { ListenAddress } from "../listen-address.ts";
+import type { CommandContext, GlobalOptions } from "./session.ts";
+
+const stopMs = 60_000;
+
+export interface UpOptions extends GlobalOptions {
+  readonly state?: string;
+  readonly listen: ListenAddress;
+}
+
+/** Runs the orchestrator until it is asked to stop; then returns. @throws when it cannot start, cannot go on, or does not stop in time. */
+export async function up(context: CommandContext, options: UpOptions): Promise<void> {
+  const configuration = context.configure();
+  const { databaseUrl, fault, logLevel } = configuration;
+  const stateDirectory = options.state ?? configuration.stateDirectory;
+  const running = await context.startOrchestrator({
+    stateDirectory,
+    listen: options.listen,
+    databaseUrl,
+    agentCommand: configuration.agentCommand ?? context.agentCommand(),
+    fault,
+    logLevel,
+  });
+  const tokenFile = join(stateDirectory, "admin-token");
+  context.stdout.write(
+    options.output === "json"
+      ? `${JSON.stringify({ url: running.url, tokenFile })}\n`
+      : `baton listens on ${running.url}\nthe admin token is in ${tokenFile}\n`,
+  );
+  try {
+    // The signal may have come while it was starting.
+    if (!context.signal.aborted) await Promise.race([once(context.signal, "abort"), running.failed]);
+  } finally {
+    await stopInTime(running);
+  }
+}
+
+async function stopInTime(running: RunningOrchestrator): Promise<void> {
+  const stopped = running.stop().then(() => true);
+  // Either side may come too late to be heard; neither may then be an unhandled rejection.
+  running.failed.catch(() => undefined);
+  const inTime = await Promise.race([stopped, delay(stopMs, false, { ref: false })]);
+  if (!inTime)
+    throw new AppError("deadline-exceeded", `cannot stop the orchestrator: not stopped in ${stopMs} ms`);
+}

@@ -1,0 +1,75 @@
+import { isAbsolute, join, resolve } from "node:path";
+import { AppError } from "@baton/protocol";
+
+const logLevels = ["silent", "error", "warn", "info", "debug"] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** Everything that the environment says, read once. */
+export interface Configuration {
+  readonly stateDirectory: string;
+  /** A Postgres server to use instead of the embedded one. */
+  readonly databaseUrl: string | undefined;
+  readonly logLevel: LogLevel;
+  /** Undefined: the agent of this installation. */
+  readonly agentCommand: readonly string[] | undefined;
+  readonly fault: string | undefined;
+  /** False where a terminal cannot move its cursor. */
+  readonly terminalMoves: boolean;
+}
+
+export interface User {
+  readonly uid: number;
+  readonly home: string;
+}
+
+/** An empty variable counts as one that is not set. @throws AppError `invalid-configuration` naming the variable. */
+export function readConfiguration(env: Readonly<NodeJS.ProcessEnv>, user: User): Configuration {
+  const read = (name: string): string | undefined => env[name] || undefined;
+  const state = read("BATON_STATE_DIRECTORY");
+  const agentCommand = read("BATON_AGENT_COMMAND");
+  return Object.freeze({
+    stateDirectory:
+      state === undefined ? defaultStateDirectory(read("XDG_STATE_HOME"), user) : resolve(state),
+    databaseUrl: read("BATON_DATABASE_URL"),
+    logLevel: parseLogLevel(read("BATON_LOG_LEVEL") ?? "info"),
+    agentCommand: agentCommand === undefined ? undefined : parseCommand(agentCommand),
+    fault: read("BATON_FAULT"),
+    terminalMoves: read("TERM") !== "dumb",
+  });
+}
+
+/** By the XDG base directory specification a relative $XDG_STATE_HOME is ignored. */
+function defaultStateDirectory(xdgStateHome: string | undefined, { uid, home }: User): string {
+  if (uid === 0) return "/var/lib/baton";
+  const base =
+    xdgStateHome !== undefined && isAbsolute(xdgStateHome) ? xdgStateHome : join(home, ".local", "state");
+  return join(base, "baton");
+}
+
+function parseLogLevel(text: string): LogLevel {
+  const level = logLevels.find((known) => known === text);
+  if (level !== undefined) return level;
+  throw new AppError(
+    "invalid-configuration",
+    `cannot use BATON_LOG_LEVEL "${text}": allowed are ${logLevels.join(", ")}`,
+  );
+}
+
+function parseCommand(text: string): readonly string[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    value = undefined;
+  }
+  if (
+    Array.isArray(value) &&
+    value.length > 0 &&
+    value.every((part) => typeof part === "string" && part !== "")
+  )
+    return value;
+  throw new AppError(
+    "invalid-configuration",
+    'cannot use BATON_AGENT_COMMAND: it must be a JSON array of strings, like ["node", "agent.js"]',
+  );
+}

@@ -1,0 +1,82 @@
+import { Command, Option } from "commander";
+import { apply } from "./commands/apply.ts";
+import { type WatchOptions, listOperations, showOperation, startOperation } from "./commands/operation.ts";
+import { showRoute } from "./commands/route.ts";
+import type { CommandContext } from "./commands/session.ts";
+import { up } from "./commands/up.ts";
+import { parseListenAddress } from "./listen-address.ts";
+
+/**
+ * The command line. Throws commander's errors instead of printing them and ending the process.
+ *
+ * @param setStatus told the exit status of a command that ended without an error, where it is not 0
+ */
+export function createProgram(context: CommandContext, setStatus: (status: number) => void): Command {
+  const program = new Command("baton")
+    .description("Moves a running stateful application from one cluster to another and loses nothing.")
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => context.stdout.write(text), writeErr: () => undefined })
+    .addOption(
+      new Option("--output <format>", "text, or records as lines of JSON")
+        .choices(["text", "json"])
+        .default("text"),
+    )
+    .option("--url <url>", "the orchestrator's address (default: from the state directory)")
+    .option("--token-file <file>", "a file with the admin token (default: from the state directory)");
+
+  program
+    .command("up")
+    .description("run the orchestrator in the foreground")
+    .option("--state <dir>", "state directory (default: $BATON_STATE_DIRECTORY, or the user's own)")
+    .addOption(
+      new Option("--listen <host:port>", "loopback address of the API")
+        .argParser(parseListenAddress)
+        .default({ host: "127.0.0.1", port: 7420 }, "127.0.0.1:7420"),
+    )
+    .action((_options, command: Command) => up(context, command.optsWithGlobals()));
+
+  program
+    .command("apply")
+    .description("create or replace clusters, storages and applications")
+    .requiredOption("-f, --file <file...>", "YAML manifests; - is standard input")
+    .action((_options, command: Command) => apply(context, command.optsWithGlobals()));
+
+  for (const [kind, description] of [
+    ["deploy", "start an application that runs nowhere"],
+    ["migrate", "move a running application to another cluster"],
+  ] as const)
+    program
+      .command(kind)
+      .description(description)
+      .argument("<application>")
+      .requiredOption("--to <cluster>", "where it shall run")
+      .option("--watch", "show the steps until it has ended; exit status 0 only if it was committed")
+      .action(async (application: string, _options, command: Command) => {
+        const options = command.optsWithGlobals<WatchOptions & { readonly to: string }>();
+        setStatus(await startOperation(context, { kind, application, to: options.to }, options));
+      });
+
+  const operation = program.command("operation").description("look at operations");
+  operation
+    .command("show")
+    .description("one operation with its steps and its downtime ledger")
+    .argument("<id>")
+    .option("--watch", "until it has ended; exit status 0 only if it was committed")
+    .action(async (id: string, _options, command: Command) =>
+      setStatus(await showOperation(context, id, command.optsWithGlobals())),
+    );
+  operation
+    .command("list")
+    .description("the latest operations, newest first")
+    .option("--application <name>", "of this application only")
+    .action((_options, command: Command) => listOperations(context, command.optsWithGlobals()));
+
+  program
+    .command("route")
+    .description("where an application is served now")
+    .argument("<application>")
+    .action((application: string, _options, command: Command) =>
+      showRoute(context, application, command.optsWithGlobals()),
+    );
+  return program;
+}
