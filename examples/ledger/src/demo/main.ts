@@ -1,0 +1,87 @@
+import { Command, InvalidArgumentError, Option } from "commander";
+import { createOperationView } from "@baton/cli/view";
+import { openHarbour } from "./harbour.ts";
+import type { NaiveMove } from "./naive-move.ts";
+import { type Audience, runDemo } from "./run-demo.ts";
+import { renderVerdict } from "./render-verdict.ts";
+
+const steps = ["preflight", "prepare", "stop", "fence", "handOver", "start", "verify", "commit", "retire"];
+
+interface Options {
+  readonly json?: true;
+  readonly hook: boolean;
+  readonly fail?: string;
+  readonly kill?: string;
+  readonly plant?: "start-before-stop";
+}
+
+const step = (value: string): string => {
+  if (!steps.includes(value)) throw new InvalidArgumentError(`it must be one of ${steps.join(", ")}`);
+  return value;
+};
+const orchestratorStep = (value: string): string => {
+  const [who, where = ""] = value.split("@");
+  if (who !== "orchestrator") throw new InvalidArgumentError("it must be orchestrator@STEP");
+  return step(where);
+};
+
+const options = new Command("demo")
+  .description(
+    "Moves a stateful service between two clusters while a writer uses it, and shows whether anything was lost",
+  )
+  .option("--json", "only the verdict, as the last line")
+  .option("--no-hook", "move by hard kill, without Baton: shows the loss")
+  .option("--fail <step>", "make this step of the migration fail", step)
+  .option("--kill <orchestrator@step>", "kill the orchestrator in the middle of this step", orchestratorStep)
+  .addOption(new Option("--plant <fault>", "a wrong move, without Baton").choices(["start-before-stop"]))
+  .parse()
+  .opts<Options>();
+
+const naive: NaiveMove | undefined = options.plant ?? (options.hook ? undefined : "kill-then-start");
+// The pivot cannot be taken back once it happened, so its planted failure comes just before.
+const fault =
+  options.fail === undefined
+    ? options.kill && `kill@migrate.${options.kill}`
+    : `fail@migrate.${options.fail}${options.fail === "commit" ? ":before" : ""}`;
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const interrupted = Promise.withResolvers<"interrupted">();
+  let signals = 0;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.on(signal, () => {
+      signals += 1;
+      if (signals === 1) interrupted.resolve("interrupted");
+    });
+
+  const say = (line: string): void => {
+    if (options.json === undefined) process.stdout.write(`${line}\n`);
+  };
+  const opening = openHarbour({ fault });
+  try {
+    say("starting a store, an orchestrator with its database, and two clusters");
+    const harbour = await Promise.race([opening, interrupted.promise]);
+    if (harbour === "interrupted") return 130;
+    const view = createOperationView({ stream: process.stdout, interactive: process.stdout.isTTY });
+    const audience: Audience = {
+      say,
+      acknowledged: () => undefined,
+      operation: (operation) => {
+        if (options.json === undefined) view.update(operation);
+      },
+    };
+    const verdict = await Promise.race([runDemo(harbour, audience, naive), interrupted.promise]);
+    if (options.json === undefined) view.end();
+    if (verdict === "interrupted") return 130;
+    if (options.json === undefined) process.stdout.write(renderVerdict(verdict));
+    else process.stdout.write(`${JSON.stringify(verdict)}\n`);
+    return verdict.entriesLost > 0 || verdict.overlappingWriters > 0 || verdict.outcome === "halted" ? 1 : 0;
+  } catch (error) {
+    process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  } finally {
+    const harbour = await opening.catch(() => null);
+    await harbour?.close().catch((error: unknown) => process.stderr.write(`demo: ${String(error)}\n`));
+  }
+}
