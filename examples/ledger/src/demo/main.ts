@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from "commander";
-import { createOperationView } from "@baton/cli/view";
+import { createOperationView, renderLedger } from "@baton/cli/view";
+import type { Operation } from "@baton/protocol";
 import { openHarbour } from "./harbour.ts";
 import type { NaiveMove } from "./naive-move.ts";
 import { type Audience, runDemo } from "./run-demo.ts";
@@ -64,18 +65,22 @@ async function main(): Promise<number> {
     const harbour = await Promise.race([opening, interrupted.promise]);
     if (harbour === "interrupted") return 130;
     const view = createOperationView({ stream: process.stdout, interactive: process.stdout.isTTY });
+    let last: Operation | undefined;
     const audience: Audience = {
       say,
       acknowledged: () => undefined,
       operation: (operation) => {
+        last = operation;
         if (options.json === undefined) view.update(operation);
       },
     };
     const verdict = await Promise.race([runDemo(harbour, audience, naive), interrupted.promise]);
     if (options.json === undefined) view.end();
     if (verdict === "interrupted") return 130;
-    if (options.json === undefined) process.stdout.write(renderVerdict(verdict));
-    else process.stdout.write(`${JSON.stringify(verdict)}\n`);
+    if (options.json === undefined) {
+      if (last !== undefined) for (const line of renderLedger(last)) say(line);
+      process.stdout.write(renderVerdict(verdict));
+    } else process.stdout.write(`${JSON.stringify(verdict)}\n`);
     return verdict.entriesLost > 0 || verdict.overlappingWriters > 0 || verdict.outcome === "halted" ? 1 : 0;
   } catch (error) {
     process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
