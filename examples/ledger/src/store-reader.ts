@@ -33,7 +33,9 @@ export async function readLedgerFromStore({
 }): Promise<StoredLedger> {
   const log = (await readCommitLog(directory)).filter((commit) => commit.bucket === bucket);
   // A probe tries a placement's key on a scratch object of its own; that is no write of the application.
-  const commits = log.filter(({ key }) => key.startsWith(prefix) && !key.startsWith(`${prefix}.baton-probe-`));
+  const commits = log.filter(
+    ({ key }) => key.startsWith(prefix) && !key.startsWith(`${prefix}.baton-probe-`),
+  );
 
   const current = new Map<string, CommitEntry>();
   for (const commit of commits) {

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { AppError, type Manifest, isAppError, manifestSchemas, parseAs } from "@baton/protocol";
-import { type Document, type ParsedNode, parseAllDocuments } from "yaml";
+import { type Document, type ParsedNode, isScalar, parseAllDocuments } from "yaml";
 
 /** A manifest file as it was read. `directory` is what its relative paths are relative to. */
 export interface ManifestFile {
@@ -52,7 +52,11 @@ type YamlDocument = Document.Parsed<ParsedNode>;
 function documentsOf({ text }: ManifestFile): readonly { document: YamlDocument; number: number }[] {
   return [...parseAllDocuments<ParsedNode>(text)]
     .map((document, index) => ({ document, number: index + 1 }))
-    .filter(({ document }) => document.contents !== null || document.errors.length > 0);
+    .filter(({ document }) => !isEmpty(document));
+}
+
+function isEmpty({ contents, errors }: YamlDocument): boolean {
+  return errors.length === 0 && (contents === null || (isScalar(contents) && contents.value === null));
 }
 
 function parseDocument(document: YamlDocument, { directory }: ManifestFile, place: string): Manifest {

@@ -6,7 +6,9 @@ const ms = (value: number | null): string => (value === null ? "–" : `${Math.r
 export function renderVerdict(verdict: Verdict): string {
   const { outcome, receipt, downtimeMs, appStopMs, appStartMs } = verdict;
   const overhead =
-    downtimeMs === null || appStopMs === null || appStartMs === null ? null : downtimeMs - appStopMs - appStartMs;
+    downtimeMs === null || appStopMs === null || appStartMs === null
+      ? null
+      : downtimeMs - appStopMs - appStartMs;
   const lines: readonly (readonly [string, string])[] = [
     ["outcome", outcome + (verdict.reason === null ? "" : ` (${verdict.reason})`)],
     ["entries acknowledged", String(verdict.entriesAcknowledged)],
@@ -19,7 +21,9 @@ export function renderVerdict(verdict: Verdict): string {
     ["downtime", ms(downtimeMs)],
     ["  of it the application's own stop and start", `${ms(appStopMs)} + ${ms(appStartMs)}`],
     ["  of it Baton", ms(overhead)],
-    ...(verdict.orchestratorKills === 0 ? [] : [["orchestrator killed and started again", `${verdict.orchestratorKills} time(s)`] as const]),
+    ...(verdict.orchestratorKills === 0
+      ? []
+      : [["orchestrator killed and started again", `${verdict.orchestratorKills} time(s)`] as const]),
   ];
   const width = Math.max(...lines.map(([name]) => name.length));
   const good = verdict.entriesLost === 0 && verdict.overlappingWriters === 0 && outcome !== "halted";

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { AppError } from "@baton/protocol";
 import type { RunningOrchestrator } from "@baton/orchestrator";
@@ -17,7 +17,7 @@ export interface UpOptions extends GlobalOptions {
 export async function up(context: CommandContext, options: UpOptions): Promise<void> {
   const configuration = context.configure();
   const { databaseUrl, fault, logLevel } = configuration;
-  const stateDirectory = options.state ?? configuration.stateDirectory;
+  const stateDirectory = resolve(options.state ?? configuration.stateDirectory);
   const running = await context.startOrchestrator({
     stateDirectory,
     listen: options.listen,

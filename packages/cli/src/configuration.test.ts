@@ -1,0 +1,76 @@
+import { describe, expect, it } from "vitest";
+import { readConfiguration } from "./configuration.ts";
+import { parseListenAddress } from "./listen-address.ts";
+
+const user = { uid: 1000, home: "/home/ada" };
+
+describe("readConfiguration", () => {
+  it.each([
+    ["below the home of an ordinary user", {}, user, "/home/ada/.local/state/baton"],
+    ["below $XDG_STATE_HOME", { XDG_STATE_HOME: "/var/ada" }, user, "/var/ada/baton"],
+    ["not below a relative $XDG_STATE_HOME", { XDG_STATE_HOME: "ada" }, user, "/home/ada/.local/state/baton"],
+    ["in /var/lib for root", { XDG_STATE_HOME: "/x" }, { uid: 0, home: "/root" }, "/var/lib/baton"],
+    ["where the environment says", { BATON_STATE_DIRECTORY: "/srv/baton" }, user, "/srv/baton"],
+    [
+      "at the default for an empty variable",
+      { BATON_STATE_DIRECTORY: "" },
+      user,
+      "/home/ada/.local/state/baton",
+    ],
+  ])("puts the state %s", (_, env, who, directory) => {
+    expect(readConfiguration(env, who).stateDirectory).toBe(directory);
+  });
+
+  it("reads everything else and freezes it", () => {
+    const env = {
+      BATON_DATABASE_URL: "postgres://x/y",
+      BATON_LOG_LEVEL: "debug",
+      BATON_FAULT: "kill@stop",
+      TERM: "dumb",
+    };
+    const configuration = readConfiguration({ ...env, BATON_AGENT_COMMAND: '["node","agent.ts"]' }, user);
+    expect(configuration).toMatchObject({
+      databaseUrl: "postgres://x/y",
+      logLevel: "debug",
+      fault: "kill@stop",
+      agentCommand: ["node", "agent.ts"],
+      terminalMoves: false,
+    });
+    expect(Object.isFrozen(configuration)).toBe(true);
+  });
+
+  it("names the variable that is wrong and what is allowed", () => {
+    expect(() => readConfiguration({ BATON_LOG_LEVEL: "loud" }, user)).toThrow(
+      'cannot use BATON_LOG_LEVEL "loud": allowed are silent, error, warn, info, debug',
+    );
+    for (const BATON_AGENT_COMMAND of ["node agent.ts", "[]", '["node",1]', '"node"'])
+      expect(() => readConfiguration({ BATON_AGENT_COMMAND }, user)).toThrow(
+        "must be a JSON array of strings",
+      );
+  });
+});
+
+describe("parseListenAddress", () => {
+  it.each([
+    ["127.0.0.1:7420", { host: "127.0.0.1", port: 7420 }],
+    ["127.8.0.1:0", { host: "127.8.0.1", port: 0 }],
+    ["[::1]:80", { host: "::1", port: 80 }],
+    ["localhost:65535", { host: "localhost", port: 65_535 }],
+  ])("reads %s", (text, address) => {
+    expect(parseListenAddress(text)).toEqual(address);
+  });
+
+  it.each(["0.0.0.0:1", "[::]:1", "192.168.0.1:1", "example.org:1", "127.evil.org:1", "[::ffff:10.0.0.1]:1"])(
+    "refuses %s, which is not loopback",
+    (text) => {
+      expect(() => parseListenAddress(text)).toThrow("only loopback is allowed");
+    },
+  );
+
+  it.each(["", "7420", ":7420", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "::1:80", "127.0.0.1:http"])(
+    "refuses %j, which is not HOST:PORT",
+    (text) => {
+      expect(() => parseListenAddress(text)).toThrow("it must be HOST:PORT");
+    },
+  );
+});
