@@ -88,12 +88,12 @@ export async function startAgent({ config, store, log, confirmTimings }: AgentDe
     const publicKey = publicKeyOf(key);
     const { pid, startTime } = self;
     const endpoint = { placement: config.placement, instance, url, publicKey, pid, startTime, bootId };
-    await warmUp(key, config.placement);
     await writeEndpoint(paths.endpoint, endpoint);
     log("info", "the agent listens", { url });
+    void warmUp(key, config.placement, context.lease);
 
     const close = async (): Promise<void> => {
-      supervisor.close();
+      await supervisor.close();
       await closeServer(server);
       await lock.release();
     };

@@ -29,8 +29,8 @@ async function expectUntouched(): Promise<void> {
   expect(await bed.status()).toMatchObject({ state: "running", epoch });
 }
 
-describe("a stop command is refused and changes nothing when", () => {
-  it("it has no token, a broken one, or one of another key", async () => {
+describe("a stop command that is refused changes nothing", () => {
+  it("without a token, with a broken one, or with one of another key", async () => {
     const stranger = await createKeyPair();
     const { placement } = bed.config;
     const foreign = await signCommand({ key: stranger.privateKey, placement, epoch, command: stop });
@@ -42,25 +42,25 @@ describe("a stop command is refused and changes nothing when", () => {
     await expectUntouched();
   });
 
-  it("its token has expired", async () => {
+  it("with an expired token", async () => {
     const token = await bed.sign(stop, epoch, { now: new Date(Date.now() - 60_000) });
     expect(await bed.post("/v1/stop", token)).toMatchObject({ status: 401, body: { code: "token-expired" } });
     await expectUntouched();
   });
 
-  it("its token is for another placement", async () => {
+  it("with a token for another placement", async () => {
     const token = await bed.sign(stop, epoch, { placement: newPlacementId() });
     expect(await bed.post("/v1/stop", token)).toMatchObject({ status: 403, body: { code: "token-foreign" } });
     await expectUntouched();
   });
 
-  it("its token is for another kind of command", async () => {
+  it("with a token for another kind of command", async () => {
     const token = await bed.sign({ kind: "read" }, epoch);
     expect(await bed.post("/v1/stop", token)).toMatchObject({ status: 401 });
     await expectUntouched();
   });
 
-  it("its token was used before, also in an earlier life of the agent", async () => {
+  it("with a token that was used before, also in an earlier life of the agent", async () => {
     const withdraw = { kind: "withdraw", key: "some.other.key", operation: bed.operation } as const;
     const token = await bed.sign(withdraw, epoch);
     const refused = await bed.sign({ ...stop, key: bed.newKey("stop") }, epoch - 1);
@@ -79,20 +79,20 @@ describe("a stop command is refused and changes nothing when", () => {
     await expectUntouched();
   });
 
-  it("its epoch is older", async () => {
+  it("of an older epoch", async () => {
     const token = await bed.sign(stop, epoch - 1);
     expect(await bed.post("/v1/stop", token)).toMatchObject({ status: 403, body: { code: "stale-epoch" } });
     await expectUntouched();
   });
 
-  it("it is about another run", async () => {
+  it("about another run", async () => {
     const run = { ...stop.run, counter: 9 };
     for (const token of [await bed.sign({ ...stop, run }, epoch), await bed.sign(stop, epoch + 5)])
       expect(await bed.post("/v1/stop", token)).toMatchObject({ status: 409, body: { code: "wrong-state" } });
     await expectUntouched();
   });
 
-  it("its key was withdrawn", async () => {
+  it("under a key that was withdrawn", async () => {
     const { key, operation } = stop;
     const token = await bed.sign({ kind: "withdraw", key, operation }, epoch);
     expect(await bed.post("/v1/withdraw", token)).toMatchObject({ status: 200, body: { state: "running" } });
@@ -101,7 +101,7 @@ describe("a stop command is refused and changes nothing when", () => {
     await expectUntouched();
   });
 
-  it("its key was used for another command", async () => {
+  it("under a key that was used for another command", async () => {
     const { key } = await bed.postStop({ run: stop.run, epoch });
     await bed.receipt(key);
     const body = JSON.stringify({ environment: {} });
@@ -123,7 +123,7 @@ describe("one token", () => {
   it("comes through once, however many send it", async () => {
     const token = await bed.sign(stop, epoch);
     const answers = await Promise.all(Array.from({ length: 20 }, () => bed.post("/v1/stop", token)));
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([
+    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([
       202,
       ...Array.from({ length: 19 }, () => 403),
     ]);

@@ -53,7 +53,11 @@ export interface ExecuteParams {
   readonly logPath: string;
 }
 
-/** Executes the workload in a session of its own. A command that cannot be executed gives an application that exited with 126 or 127. */
+/**
+ * Executes the workload in a session of its own. A command that cannot be executed gives an application that exited with 126 or 127.
+ *
+ * @throws only when nothing was executed; the message may hold secrets
+ */
 export async function executeApplication({
   config,
   facts,
@@ -73,7 +77,8 @@ export async function executeApplication({
       stdio: ["ignore", log.fd, log.fd],
     });
     const exit = exitOf(child);
-    const root = child.pid === undefined ? null : await identify(child.pid);
+    // It was executed, whatever this look says; without it the cookie still finds it.
+    const root = child.pid === undefined ? null : await identify(child.pid).catch(() => null);
     const since = root?.startTime ?? facts.since;
     return createApplication({ facts: { ...facts, since }, root, exit });
   } finally {

@@ -82,8 +82,6 @@ async function serve(
   } else {
     await route.handle({ request, response, url, key: url.pathname.slice(route.path.length) });
   }
-  // What was not read of a body must not be taken for the next request.
-  if (!request.complete) response.shouldKeepAlive = false;
 }
 
 function createRoutes({ gate, supervisor, operations, receipts }: ServerDeps): readonly Route[] {

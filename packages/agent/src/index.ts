@@ -1,5 +1,4 @@
 export { startAgent } from "./agent.ts";
 export type { Agent, AgentDeps } from "./agent.ts";
 export type { Log } from "./log.ts";
-export type { ConfirmTimings } from "./confirm.ts";
 export { agentVersion } from "./version.ts";

@@ -11,6 +11,8 @@ export interface Journal {
    * nothing is written. `committed` runs before the next change does.
    */
   update(change: (facts: Facts) => Facts, committed?: (facts: Facts) => void): Promise<Facts>;
+  /** Resolves when the changes that were asked for are made. */
+  idle(): Promise<void>;
 }
 
 /** @throws AppError `agent-failed` when the file is there but is not ours: going on without it could start a second writer */
@@ -31,6 +33,9 @@ export async function openJournal(path: string): Promise<Journal> {
       });
       last = made.catch(() => undefined);
       return made;
+    },
+    async idle() {
+      await last;
     },
   };
 }

@@ -30,6 +30,8 @@ export const sendJson = (response: ServerResponse, status: number, body: unknown
 
 function send(response: ServerResponse, status: number, type: string, body: unknown): void {
   if (response.headersSent || response.destroyed) return;
+  // What was not read of the body must not be taken for the next request.
+  if (!response.req.complete) response.setHeader("connection", "close");
   response.writeHead(status, { "content-type": type, "cache-control": "no-store" });
   response.end(JSON.stringify(body));
 }

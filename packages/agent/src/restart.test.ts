@@ -54,7 +54,9 @@ describe("an agent that starts again", () => {
     await bed.agent.close();
     await bed.begin();
     await fetch(`http://127.0.0.1:${bed.config.applicationPort}/exit`);
-    await until("the state crashed", async () => (await bed.status()).state === "crashed");
+    await until("its end", async () => !(await bed.status()).ready);
+    await until("the proof", async () => (await bed.status()).state !== "verifying");
+    expect(await bed.status()).toMatchObject({ state: "crashed" });
   });
 
   it("keeps its receipts, byte by byte", async () => {

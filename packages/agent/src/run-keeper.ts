@@ -27,6 +27,8 @@ export interface RunKeeper {
   keep(application: Application): void;
   /** To be called when the machine left `starting`, where an exit is somebody else's to see. */
   noticeExit(): void;
+  /** Lets go of the run without a word to it. */
+  release(): void;
   /** Ends the run; a second caller joins the first. Needs a run. Never rejects. */
   stop(order: StopOrder): Promise<Ending>;
 }
@@ -134,6 +136,10 @@ export function createRunKeeper(context: AgentContext, machine: StateMachine, on
     },
     noticeExit() {
       if (application !== null && application.ended !== null) onExit(application);
+    },
+    release() {
+      application = null;
+      watch?.abort();
     },
     stop(order) {
       if (ending !== null) return ending;

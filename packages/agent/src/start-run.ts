@@ -15,6 +15,7 @@ import { waitUntilReady } from "./readiness.ts";
 import type { RunKeeper } from "./run-keeper.ts";
 
 const leaseRunMs = 10_000;
+const observeMs = 1_000;
 
 export interface StartParams {
   readonly context: AgentContext;
@@ -78,12 +79,20 @@ export async function executeRun(
 
   const execAt = new Date().toISOString();
   const executedAt = performance.now();
-  const application = await executeApplication({
-    config,
-    facts: planned,
-    secrets,
-    logPath: paths.applicationLog,
-  });
+  let application: Application;
+  try {
+    application = await executeApplication({
+      config,
+      facts: planned,
+      secrets,
+      logPath: paths.applicationLog,
+    });
+  } catch {
+    // The reason stays here: Node's words quote the environment, which holds the data keys.
+    return giveUp(
+      new AppError("agent-failed", "cannot start: the application cannot be executed with this environment"),
+    );
+  }
   keeper.keep(application);
   lease.startRenewing(planned);
   const { operation, key, epoch } = record;
@@ -132,6 +141,8 @@ export async function bringUp(params: StartParams & Executed): Promise<void> {
     if (machine.state === "starting") machine.send("ready");
     // It may have ended between its answer and now, while nobody looked.
     keeper.noticeExit();
+    // A process that later hides its mark (setproctitle) and leaves its kin is found again only if it was seen before.
+    setTimeout(() => void application.scan().catch(() => undefined), observeMs).unref();
   } else if (result === "aborted") {
     await note(context, (facts) => failed(facts, record.key, overtaken));
   } else {

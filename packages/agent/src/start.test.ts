@@ -86,6 +86,17 @@ describe("a start", () => {
     expect(await bed.processes()).toHaveLength(1);
   });
 
+  it("with an environment that cannot be given fails without telling it", async () => {
+    bed = await createBed();
+    await bed.begin();
+    const { key } = await bed.postStart({ ...(await bed.grant()), environment: { KEY: "data-secret\0" } });
+    const settled = await bed.settled(key);
+    expect(settled).toMatchObject({ state: "failed", problem: { code: "agent-failed" } });
+    expect(JSON.stringify(settled) + bed.logs.join()).not.toContain("data-secret");
+    expect(await bed.status()).toMatchObject({ state: "crashed" });
+    expect(await bed.effects()).toEqual([]);
+  });
+
   it("of an application that exits at once fails, and the run is over", async () => {
     bed = await createBed({ behaviour: "exit-at-start" });
     await bed.begin();

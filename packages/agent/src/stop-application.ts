@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { GoneResult, ProcessFact, ProcessIdentity, TreeScan } from "@baton/process-tree";
+import type { GoneResult, ProcessIdentity, TreeScan } from "@baton/process-tree";
 import { signalTree, waitUntilGone } from "@baton/process-tree";
 import type { Hook } from "@baton/protocol";
 import type { Application } from "./application.ts";
@@ -28,7 +28,7 @@ export interface StopParams {
   readonly firstScan: Promise<TreeScan>;
   /** The direct child had ended before the stop was asked for. */
   readonly exitedBefore: boolean;
-  /** After each round of signals. */
+  /** After the first round of each signal. */
   readonly onSignal: () => void;
 }
 
@@ -44,10 +44,10 @@ export async function stopApplication(params: StopParams): Promise<Ending> {
   let firstSignalAt: number | null = null;
   let killed = false;
 
-  /** Sends `signal` to those that did not get it yet, and wakes those that are stopped: they would not see it otherwise. */
+  /** Sends `signal` to those that did not get it yet, and wakes them: a stopped process would not see it otherwise. */
   const send = async (
     signal: NodeJS.Signals,
-    processes: readonly (ProcessIdentity | ProcessFact)[],
+    processes: readonly ProcessIdentity[],
     reached: Set<string>,
   ): Promise<void> => {
     const fresh = processes.filter((one) => !reached.has(`${one.pid}:${one.startTime}`));
@@ -58,16 +58,20 @@ export async function stopApplication(params: StopParams): Promise<Ending> {
     let count = fresh.length;
     try {
       count = (await signalTree(fresh, signal)).sent.length;
-      const asleep = fresh.filter((one) => "state" in one && /^[Tt]$/.test(one.state));
-      if (asleep.length > 0) await signalTree(asleep, "SIGCONT");
+      // To all of them: a SIGSTOP on its way is not seen in the state yet, but SIGCONT takes it back (signal(7)).
+      if (signal !== "SIGKILL") await signalTree(fresh, "SIGCONT");
     } catch (error) {
       failures.add(reasonOf(error));
     }
     if (count === 0) return;
     firstSignalAt ??= sentAt;
     if (signal === "SIGKILL") killed = true;
-    signals.push({ signal, at, processes: count });
-    params.onSignal();
+    const last = signals.at(-1);
+    if (last?.signal === signal) last.processes += count;
+    else {
+      signals.push({ signal, at, processes: count });
+      params.onSignal();
+    }
   };
 
   const end = async (

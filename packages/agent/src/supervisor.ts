@@ -48,8 +48,8 @@ export interface Supervisor {
   resume(): void;
   /** Stops the application by the same path, with a receipt of its own. False when it is not proven gone. */
   shutDown(): Promise<boolean>;
-  /** Ends what would keep the process alive. */
-  close(): void;
+  /** Ends what would keep the process alive; the application is left alone. */
+  close(): Promise<void>;
 }
 
 export function createSupervisor(context: AgentContext, recovered: Recovered): Supervisor {
@@ -306,10 +306,12 @@ export function createSupervisor(context: AgentContext, recovered: Recovered): S
       await Promise.all(finishing);
       return keeper.application === null;
     },
-    close() {
+    async close() {
       closed.abort();
+      keeper.release();
       lease.stopRenewing();
       confirmations.close();
+      await journal.idle();
     },
   };
 }
