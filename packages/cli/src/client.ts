@@ -22,7 +22,6 @@ const livezMs = 2_000;
 /** The longest single poll; the orchestrator allows 30 s. */
 const pollMs = 25_000;
 const retryPauseMs = { first: 50, longest: 1_000 } as const;
-const unreachable: ErrorCode = "internal";
 const collections = { cluster: "clusters", storage: "storages", application: "applications" } as const;
 
 export interface BatonClientOptions {
@@ -74,7 +73,7 @@ export function createBatonClient({ url, token, outageMs = 60_000 }: BatonClient
       const result = await call("POST", "/v1/operations", { body: request, signal });
       if (result.kind === "unreachable" && result.maybeTaken)
         throw new AppError(
-          unreachable,
+          "orchestrator-unreachable",
           `cannot say whether the ${request.kind} of ${request.application} was started: ${result.why}; look with \`baton operation list\``,
           { cause: result.cause },
         );
@@ -149,7 +148,7 @@ function parseAnswer<S extends Parameters<typeof parseAs>[0]>(schema: S, content
 function contentOf(result: CallResult, url: string): unknown {
   if (result.kind === "unreachable")
     throw new AppError(
-      unreachable,
+      "orchestrator-unreachable",
       `cannot reach the orchestrator at ${url}: ${result.why}; start it with \`baton up\``,
       { cause: result.cause },
     );
@@ -159,7 +158,7 @@ function contentOf(result: CallResult, url: string): unknown {
   } catch (cause) {
     if (result.status === 503)
       throw new AppError(
-        unreachable,
+        "orchestrator-unreachable",
         `cannot use the orchestrator at ${url}: it is still starting; try again`,
       );
     throw new AppError(

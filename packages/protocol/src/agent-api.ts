@@ -93,7 +93,6 @@ export type AgentOperation = z.infer<typeof agentOperationSchema>;
 export const confirmationSchema = z.strictObject({
   receipt: z.string().check(z.minLength(1), z.maxLength(32_768)),
 });
-export type Confirmation = z.infer<typeof confirmationSchema>;
 
 /** The agent's configuration file. Everything below `stateDirectory` outlives the agent. */
 export const agentConfigSchema = z.strictObject({

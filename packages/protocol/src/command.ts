@@ -1,9 +1,10 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { SignJWT, errors as joseErrors, jwtVerify } from "jose";
 import * as z from "zod/mini";
-import { AppError } from "./errors.ts";
+import { AppError, type ErrorCode } from "./errors.ts";
 import { commandKeySchema, epochSchema, newNonce, operationIdSchema, runSchema } from "./ids.ts";
-import { type PrivateKey, type PublicKey, importKey } from "./keys.ts";
+import type { PrivateKey, PublicKey } from "./keys.ts";
+import { parseAs } from "./parse.ts";
 
 const deadlineMs = z.int().check(z.positive(), z.maximum(3_600_000));
 const keyed = { key: commandKeySchema, operation: operationIdSchema };
@@ -47,7 +48,7 @@ export interface VerifiedCommand {
   readonly command: Command;
   readonly epoch: number;
   readonly nonce: string;
-  /** Seconds since 1970; after it the nonce may be forgotten. */
+  /** Seconds since 1970, by the verifier's clock: from then on the token is refused, and its nonce may be forgotten. */
   readonly expiresAt: number;
 }
 
@@ -56,8 +57,13 @@ export const commandLifeSeconds = 30;
 export const commandClockToleranceSeconds = 10;
 const tokenType = "baton-command+jwt";
 
+/** SHA-256 of a request body, as hex. */
 export const bodySha256 = (body: string): string => createHash("sha256").update(body).digest("hex");
 
+/**
+ * @param expected `bodySha256` of a verified command
+ * @throws AppError `unauthenticated` when the body is not the one that was signed
+ */
 export function assertBodyMatches(body: string, expected: string): void {
   if (!timingSafeEqual(Buffer.from(bodySha256(body), "hex"), Buffer.from(expected, "hex")))
     throw new AppError(
@@ -71,21 +77,27 @@ export interface SignCommandParams {
   readonly placement: string;
   readonly epoch: number;
   readonly command: Command;
+  /** At least 16 characters; a new one unless given. */
   readonly nonce?: string | undefined;
   readonly now?: Date | undefined;
 }
 
-/** A JWT (EdDSA, 30 s) for one placement and epoch with a nonce of its own. */
+/**
+ * A JWT (EdDSA, 30 s) for one placement and epoch with a nonce of its own.
+ *
+ * @throws AppError `internal` for a command of the wrong shape
+ */
 export async function signCommand(params: SignCommandParams): Promise<string> {
   const issuedAt = Math.floor((params.now ?? new Date()).getTime() / 1000);
-  return new SignJWT({ epoch: params.epoch, command: commandSchema.parse(params.command) })
+  const command = parseAs(commandSchema, params.command, "the command to sign", "internal");
+  return new SignJWT({ epoch: params.epoch, command })
     .setProtectedHeader({ alg: "EdDSA", typ: tokenType })
     .setIssuer("baton")
     .setAudience(params.placement)
     .setJti(params.nonce ?? newNonce())
     .setIssuedAt(issuedAt)
     .setExpirationTime(issuedAt + commandLifeSeconds)
-    .sign(await importKey(params.key));
+    .sign(params.key);
 }
 
 export interface VerifyCommandParams {
@@ -95,10 +107,14 @@ export interface VerifyCommandParams {
   readonly now?: Date | undefined;
 }
 
-/** @throws AppError `token-expired`, `token-foreign` or `unauthenticated`. */
+/**
+ * The command of a token that this placement may act on, which is signed by `key` and at most 30 s old (10 s more for clocks that differ).
+ *
+ * @throws AppError `token-expired`, `token-foreign` (for another placement) or `unauthenticated` (everything else)
+ */
 export async function verifyCommand(params: VerifyCommandParams): Promise<VerifiedCommand> {
   try {
-    const { payload } = await jwtVerify(params.token, await importKey(params.key), {
+    const { payload } = await jwtVerify(params.token, params.key, {
       algorithms: ["EdDSA"],
       typ: tokenType,
       issuer: "baton",
@@ -108,21 +124,21 @@ export async function verifyCommand(params: VerifyCommandParams): Promise<Verifi
       requiredClaims: ["jti", "exp", "iat"],
       currentDate: params.now ?? new Date(),
     });
-    const claims = claimsSchema.parse(payload);
-    return { command: claims.command, epoch: claims.epoch, nonce: claims.jti, expiresAt: claims.exp };
+    const { command, epoch, jti, exp } = claimsSchema.parse(payload);
+    return { command, epoch, nonce: jti, expiresAt: exp + commandClockToleranceSeconds };
   } catch (error) {
-    if (error instanceof joseErrors.JWTExpired)
-      throw new AppError(
-        "token-expired",
-        "cannot accept the command: its token has expired; send a new one",
-        { cause: error },
-      );
-    if (error instanceof joseErrors.JWTClaimValidationFailed && error.claim === "aud")
-      throw new AppError("token-foreign", "cannot accept the command: its token is for another placement", {
-        cause: error,
-      });
-    throw new AppError("unauthenticated", "cannot accept the command: its token is not valid", {
-      cause: error,
-    });
+    throw refusalOf(error);
   }
+}
+
+function refusalOf(cause: unknown): AppError {
+  const refuse = (code: ErrorCode, why: string): AppError =>
+    new AppError(code, `cannot accept the command: its token ${why}`, { cause });
+  if (cause instanceof joseErrors.JWTExpired) return refuse("token-expired", "has expired; send a new one");
+  if (cause instanceof joseErrors.JWTClaimValidationFailed) {
+    if (cause.claim === "aud") return refuse("token-foreign", "is for another placement");
+    if (cause.claim === "iat")
+      return refuse("unauthenticated", "is from the future; set the clocks of both machines");
+  }
+  return refuse("unauthenticated", "is not valid");
 }

@@ -43,8 +43,12 @@ export const errorTable = {
     title: "It is not known whether the application stopped",
   },
   "handover-refused": { status: 409, retry: "operator", title: "The evidence does not allow a handover" },
-  "witness-unknown": { status: 503, retry: "after", title: "The cluster cannot say what runs there" },
   "receipt-invalid": { status: 400, retry: "never", title: "The receipt is not valid" },
+  "orchestrator-unreachable": {
+    status: 503,
+    retry: "after",
+    title: "The orchestrator does not answer",
+  },
   "agent-unreachable": { status: 503, retry: "after", title: "The agent does not answer" },
   "agent-identity": { status: 409, retry: "operator", title: "The agent has another key than recorded" },
   "agent-failed": { status: 502, retry: "after", title: "The agent failed" },
@@ -103,6 +107,7 @@ export class AppError extends Error {
   }
 }
 
+/** Whether it is an `AppError`, also one of another copy of this package or out of a journal. */
 export function isAppError(error: unknown): error is AppError {
   return (
     error instanceof Error &&

@@ -1,5 +1,9 @@
 import * as z from "zod/mini";
 
+const httpPath = z.string().check(z.regex(/^\/\S*$/, "must be an absolute path without spaces"));
+const variableName = z
+  .string()
+  .check(z.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'must be letters, digits and "_", no digit first'));
 const milliseconds = (max: number) => z.int().check(z.positive(), z.maximum(max));
 
 /** How to stop this application. Times in ms. */
@@ -20,16 +24,15 @@ export type Hook = z.infer<typeof hookSchema>;
 
 /** An HTTP path of the application on its own port that answers 2xx once it can serve. */
 export const readinessSchema = z.strictObject({
-  path: z.string().check(z.regex(/^\/\S*$/, "must be an absolute path")),
+  path: httpPath,
   /** From exec until the first 2xx. */
   timeoutMs: z._default(milliseconds(3_600_000), 30_000),
 });
-export type Readiness = z.infer<typeof readinessSchema>;
 
 /** A check of the started target before commit: a request that must answer 2xx (a write canary, for one). */
 export const verifySchema = z.strictObject({
   method: z._default(z.enum(["GET", "POST"]), "POST"),
-  path: z.string().check(z.regex(/^\/\S*$/, "must be an absolute path")),
+  path: httpPath,
   timeoutMs: z._default(milliseconds(600_000), 10_000),
 });
 export type Verify = z.infer<typeof verifySchema>;
@@ -38,6 +41,5 @@ export type Verify = z.infer<typeof verifySchema>;
 export const workloadSchema = z.strictObject({
   command: z.array(z.string().check(z.minLength(1))).check(z.minLength(1)),
   workingDirectory: z.optional(z.string().check(z.minLength(1))),
-  environment: z._default(z.record(z.string().check(z.regex(/^[A-Za-z_][A-Za-z0-9_]*$/)), z.string()), {}),
+  environment: z._default(z.record(variableName, z.string()), {}),
 });
-export type Workload = z.infer<typeof workloadSchema>;

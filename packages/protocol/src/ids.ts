@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
 import * as z from "zod/mini";
+import { parseAs } from "./parse.ts";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 
-/** Twenty characters of 5 bits: the first nine carry the time in ms, so that ids sort by age; the rest is random. */
+/** Twenty characters of 5 bits: the first nine carry the time in ms, so that ids sort by age; the rest is random. Enough until 3084. */
 function sortableToken(now: number): string {
   let time = "";
   for (let rest = now, n = 0; n < 9; n += 1, rest = Math.floor(rest / 32))
@@ -13,6 +14,7 @@ function sortableToken(now: number): string {
   return time + random;
 }
 
+/** `now` in epoch ms, as for the other ids: of two, the one made in a later millisecond sorts last. */
 export const newOperationId = (now: number = Date.now()): string => `op-${sortableToken(now)}`;
 export const newPlacementId = (now: number = Date.now()): string => `pl-${sortableToken(now)}`;
 export const newDeploymentId = (now: number = Date.now()): string => `dp-${sortableToken(now)}`;
@@ -43,17 +45,40 @@ export const runSchema = z.strictObject({
 });
 export type Run = z.infer<typeof runSchema>;
 
+/** A run in words and keys; no two runs that `runSchema` accepts give the same text. */
 export const formatRun = (run: Run): string => `${run.placement}.${run.instance}.${run.counter}`;
-export const sameRun = (a: Run | null, b: Run | null): boolean =>
-  a === null || b === null ? a === b : formatRun(a) === formatRun(b);
 
-/** The key of a command's effect; `run` is named where the command is about one run only (a stop). */
+/** Whether both are the same start of the application; nothing is the same as nothing only. */
+export const sameRun = (a: Run | null, b: Run | null): boolean =>
+  a === null || b === null
+    ? a === b
+    : a.placement === b.placement && a.instance === b.instance && a.counter === b.counter;
+
+/** No part may hold the dot that joins them, or two effects could share a key. The longest parts give 187 characters. */
+const keyPartsSchema = z.strictObject({
+  operation: operationIdSchema,
+  step: z.string().check(z.regex(/^[a-z0-9-]{1,64}$/, "must be lower-case letters, digits and hyphens")),
+  attempt: z.int().check(z.nonnegative()),
+  run: z.optional(runSchema),
+});
+
+/**
+ * The key of a command's effect; `run` is named where the command is about one run only (a stop).
+ * Different parts give different keys, each one that `commandKeySchema` accepts.
+ *
+ * @throws AppError `internal` for parts that could not keep this promise (a dot in the step, a malformed id)
+ */
 export function commandKey(parts: {
   readonly operation: string;
   readonly step: string;
   readonly attempt: number;
   readonly run?: Run | undefined;
 }): string {
-  const base = `${parts.operation}.${parts.step}.${parts.attempt}`;
-  return parts.run === undefined ? base : `${base}.${formatRun(parts.run)}`;
+  const { operation, step, attempt, run } = parseAs(
+    keyPartsSchema,
+    parts,
+    "the parts of a command key",
+    "internal",
+  );
+  return [operation, step, attempt, ...(run === undefined ? [] : [formatRun(run)])].join(".");
 }

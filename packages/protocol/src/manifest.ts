@@ -2,7 +2,7 @@ import * as z from "zod/mini";
 import { hookSchema, readinessSchema, verifySchema, workloadSchema } from "./hook.ts";
 import { nameSchema } from "./ids.ts";
 
-const absolutePath = z.string().check(z.regex(/^\/\S+$/, "must be an absolute path"));
+const absolutePath = z.string().check(z.regex(/^\/[^\0\r\n]+$/, "must be an absolute path"));
 
 /** Where a secret is kept; the secret itself never enters a record. The file is JSON: { accessKeyId, secretAccessKey }. */
 export const secretReferenceSchema = z.strictObject({ file: absolutePath });
@@ -17,19 +17,35 @@ export const clusterManifestSchema = z.strictObject({
 });
 export type ClusterManifest = z.infer<typeof clusterManifestSchema>;
 
+/**
+ * What belongs to an application in a bucket: "ledger/". Segments "." and ".." are refused because URLs resolve them: "x/../.baton/"
+ * would reach the control prefix.
+ */
+export const prefixSchema = z
+  .string()
+  .check(
+    z.regex(
+      /^(?!\.baton\/)((?!\.\.?\/)[A-Za-z0-9._-]+\/)+$/,
+      'must be names of letters, digits, ".", "_" or "-", each followed by "/", not of "." or ".." alone, and not below ".baton/"',
+    ),
+  );
+
+/** Only where the store is: what a URL can carry besides would enter records and logs. */
+const endpointSchema = z.url({ protocol: /^https?$/, error: "must be an http or https URL" }).check(
+  z.refine((value) => {
+    const { username = "", password = "", search = "", hash = "" } = URL.parse(value) ?? {};
+    return username + password + search + hash === "";
+  }, 'must not carry a user name, a password, a query or a fragment: keys belong into the files that "credentials" names'),
+);
+
 /** A binding to a part of a bucket. */
 export const storageManifestSchema = z.strictObject({
   kind: z.literal("storage"),
   name: nameSchema,
-  endpoint: z.url({ protocol: /^https?$/, error: "must be an http or https URL" }),
+  endpoint: endpointSchema,
   region: z._default(z.string().check(z.minLength(1)), "us-east-1"),
   bucket: z.string().check(z.regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, "must be a bucket name")),
-  /** What belongs to the application: "ledger/". Never the control prefix. */
-  prefix: z
-    .string()
-    .check(
-      z.regex(/^(?!\.baton\/)([A-Za-z0-9._-]+\/)+$/, 'must end with "/" and must not be below ".baton/"'),
-    ),
+  prefix: prefixSchema,
   credentials: z.strictObject({
     /** Baton's own key: may write below ".baton/". */
     control: secretReferenceSchema,
@@ -70,7 +86,6 @@ export const storageLocationSchema = z.strictObject({
   bucket: z.string(),
   prefix: z.string(),
 });
-export type StorageLocation = z.infer<typeof storageLocationSchema>;
 
 /** What a secret reference to a key pair of a store contains. */
 export const accessKeySchema = z.strictObject({

@@ -5,45 +5,51 @@ import { AppError, type ErrorCode } from "./errors.ts";
 // The mini entry comes without words: "Invalid input" would not say what was expected.
 z.config(english());
 
-type Issue = z.core.$ZodIssue;
+/** A name from outside, as far as it looks like one: what was pasted where a name belongs may be a secret. */
+function safeName(name: PropertyKey): string {
+  const text = String(name);
+  const head = text.replace(/[^\w.-].*$/s, "").slice(0, 80);
+  return head === text ? text : `${head}…`;
+}
 
 /** "hook.graceMs", "command[0]"; the whole document is "". */
-function pathOf(issue: Issue): string {
-  return issue.path
-    .map((part, n) => (typeof part === "number" ? `[${part}]` : n === 0 ? String(part) : `.${String(part)}`))
+function pathOf(path: readonly PropertyKey[]): string {
+  return path
+    .map((part, n) => (typeof part === "number" ? `[${part}]` : `${n === 0 ? "" : "."}${safeName(part)}`))
     .join("");
 }
 
-function allowedAt(schema: z.ZodMiniType, path: readonly PropertyKey[]): readonly string[] {
-  let at: unknown = schema;
-  for (const part of [...path, undefined]) {
-    for (;;) {
-      const def: { innerType?: unknown; type?: string } | undefined = (at as z.core.$ZodType | undefined)
-        ?._zod.def;
-      if (def?.innerType === undefined) break;
-      at = def.innerType;
-    }
-    const def = (at as z.core.$ZodType | undefined)?._zod.def as
-      { shape?: Record<string, unknown>; element?: unknown; valueType?: unknown } | undefined;
-    if (part === undefined) return Object.keys(def?.shape ?? {});
-    at = def?.shape?.[String(part)] ?? def?.element ?? def?.valueType;
-  }
-  return [];
-}
+const quoted = (names: readonly string[]): string => names.map((name) => `"${name}"`).join(", ");
 
-function sentence(issue: Issue, schema: z.ZodMiniType): string {
-  const at = pathOf(issue);
-  if (issue.code === "unrecognized_keys") {
-    const allowed = allowedAt(schema, issue.path);
-    const where = at === "" ? "" : ` in "${at}"`;
-    const names = issue.keys.map((key) => `"${key}"`).join(", ");
-    return `unknown field ${names}${where} (allowed: ${allowed.join(", ")})`;
-  }
-  return at === "" ? issue.message : `"${at}": ${issue.message}`;
+/** Two kinds of schema refuse keys: a strict object, and a record whose keys are listed. */
+function allowedIn(schema: unknown): readonly string[] {
+  const { def } = (schema as z.core.$ZodObject | z.core.$ZodRecord)._zod;
+  return def.type === "object" ? Object.keys(def.shape) : [...(def.keyType._zod.values as Set<string>)];
 }
 
 /**
- * Parses what came over an edge (a request, a file, a row), or throws one `AppError` of the given code that names every wrong field.
+ * The words for what the locale says too little about; undefined leaves it to the locale.
+ * Neither ever says what was received: it may be a secret.
+ */
+function wordsOf(issue: z.core.$ZodRawIssue): string | undefined {
+  switch (issue.code) {
+    case "unrecognized_keys":
+      return `unknown field ${quoted(issue.keys.map(safeName))} (allowed: ${allowedIn(issue.inst).join(", ")})`;
+    case "invalid_union":
+      // Only discriminated ones know their options.
+      return Array.isArray(issue.options) ? `must be one of ${quoted(issue.options.map(String))}` : undefined;
+    case "invalid_key":
+      return `the name ${issue.issues.map(({ message }) => message).join(", ")}`;
+    case "invalid_type":
+      return issue.input === undefined ? `is missing (expected ${issue.expected})` : undefined;
+    default:
+      return undefined;
+  }
+}
+
+/**
+ * Parses what came over an edge (a request, a file, a row), or throws one `AppError` of the given code that names every wrong field
+ * by its path and never says what was in it.
  *
  * @param what the thing in words, as it shall stand in "cannot read <what>: …"
  */
@@ -53,8 +59,10 @@ export function parseAs<S extends z.ZodMiniType>(
   what: string,
   code: ErrorCode = "invalid-request",
 ): z.output<S> {
-  const result = schema.safeParse(value);
+  const result = schema.safeParse(value, { error: wordsOf });
   if (result.success) return result.data;
-  const reasons = result.error.issues.map((issue) => sentence(issue, schema));
+  const reasons = result.error.issues.map(({ path, message }) =>
+    path.length === 0 ? message : `"${pathOf(path)}": ${message}`,
+  );
   throw new AppError(code, `cannot read ${what}: ${reasons.join("; ")}`);
 }

@@ -14,6 +14,7 @@ export type Problem = z.infer<typeof problemSchema>;
 
 export const problemContentType = "application/problem+json";
 
+/** What a client is told of an error: its sentence and its line of the table, never its cause or meta. */
 export function toProblem(error: AppError): Problem {
   const entry = errorTable[error.code];
   return {

@@ -1,4 +1,4 @@
-import { CompactSign, compactVerify } from "jose";
+import { CompactSign, compactVerify, decodeProtectedHeader } from "jose";
 import * as z from "zod/mini";
 import { AppError } from "./errors.ts";
 import {
@@ -9,7 +9,8 @@ import {
   placementIdSchema,
   runSchema,
 } from "./ids.ts";
-import { type PrivateKey, type PublicKey, importKey } from "./keys.ts";
+import type { PrivateKey, PublicKey } from "./keys.ts";
+import { parseAs } from "./parse.ts";
 
 /**
  * How a stop ended. `refused`: it still runs; `unknown`: it cannot be said; `never-started`: a grant was burned
@@ -70,17 +71,22 @@ export type Receipt = z.infer<typeof receiptSchema>;
 
 const receiptType = "baton-receipt+json";
 
-/** Compact JWS (EdDSA) over the receipt as JSON. */
+/**
+ * Compact JWS (EdDSA) over the receipt as JSON; its key id is the placement.
+ *
+ * @throws AppError `internal` for a receipt of the wrong shape
+ */
 export async function signReceipt(receipt: Receipt, key: PrivateKey): Promise<string> {
-  return new CompactSign(Buffer.from(JSON.stringify(receiptSchema.parse(receipt))))
+  const content = parseAs(receiptSchema, receipt, "the receipt to sign", "internal");
+  return new CompactSign(Buffer.from(JSON.stringify(content)))
     .setProtectedHeader({ alg: "EdDSA", typ: receiptType, kid: receipt.placement })
-    .sign(await importKey(key));
+    .sign(key);
 }
 
-/** @throws AppError `receipt-invalid` when the signature, the type or the content is wrong. */
+/** What the placement of `key` signed. @throws AppError `receipt-invalid` when the signature, the type or the content is wrong */
 export async function verifyReceipt(jws: string, key: PublicKey): Promise<Receipt> {
   try {
-    const { payload, protectedHeader } = await compactVerify(jws, await importKey(key), {
+    const { payload, protectedHeader } = await compactVerify(jws, key, {
       algorithms: ["EdDSA"],
     });
     if (protectedHeader.typ !== receiptType) throw new Error(`type is ${String(protectedHeader.typ)}`);
@@ -96,12 +102,10 @@ export async function verifyReceipt(jws: string, key: PublicKey): Promise<Receip
   }
 }
 
-/** The placement that a receipt says it is from, unverified: only to find the key to verify it with. */
+/** The placement that a receipt says it is from, unverified: only to find the key to verify it with. Null: it names none. */
 export function receiptPlacement(jws: string): string | null {
   try {
-    const header: unknown = JSON.parse(Buffer.from(jws.split(".")[0] ?? "", "base64url").toString("utf8"));
-    const kid = typeof header === "object" && header !== null && "kid" in header ? header.kid : undefined;
-    return placementIdSchema.safeParse(kid).success ? (kid as string) : null;
+    return placementIdSchema.parse(decodeProtectedHeader(jws).kid);
   } catch {
     return null;
   }

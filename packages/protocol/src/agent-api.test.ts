@@ -1,0 +1,126 @@
+import { describe, expect, it } from "vitest";
+import {
+  agentConfigSchema,
+  agentEndpointSchema,
+  agentOperationSchema,
+  agentStatusSchema,
+  confirmationSchema,
+  cookieVariable,
+} from "./agent-api.ts";
+import { AppError } from "./errors.ts";
+import { newPlacementId } from "./ids.ts";
+import { createKeyPair } from "./keys.ts";
+import { toProblem } from "./problem.ts";
+
+const placement = newPlacementId();
+const run = { placement, instance: "1a", counter: 1 };
+const at = "2026-03-01T12:00:00.000Z";
+const { publicKey } = await createKeyPair();
+
+describe("an agent's operation", () => {
+  const problem = toProblem(new AppError("stop-refused", "cannot stop it: it still runs"));
+  const result = { run, execAt: at, readyAt: at, startMs: 12.5 };
+
+  it.each([
+    { key: "k", kind: "stop", state: "open" },
+    { key: "k", kind: "burn", state: "receipt", receipt: "a.b.c" },
+    { key: "k", kind: "start", state: "started", result },
+    { key: "k", kind: "start", state: "failed", problem },
+  ])("may be $state", (operation) => {
+    expect(agentOperationSchema.parse(operation)).toEqual(operation);
+  });
+
+  it.each([
+    { key: "k", kind: "start", state: "receipt", receipt: "a.b.c" },
+    { key: "k", kind: "stop", state: "started", result },
+    { key: "k", kind: "stop", state: "open", receipt: "a.b.c" },
+    { key: "k", kind: "stop", state: "receipt" },
+    { key: "a/b", kind: "stop", state: "open" },
+    { key: "k", kind: "withdraw", state: "open" },
+  ])("is never %o", (operation) => {
+    expect(agentOperationSchema.safeParse(operation).success).toBe(false);
+  });
+});
+
+describe("an agent's status", () => {
+  const status = {
+    placement,
+    instance: "1a",
+    agentVersion: "0.1.0",
+    state: "held",
+    epoch: 0,
+    run: null,
+    ready: false,
+    open: false,
+    lease: { reachable: true, lost: false, detail: null },
+  };
+
+  it("tells of a run, or that there was none", () => {
+    for (const each of [status, { ...status, state: "running", run, ready: true, open: true }])
+      expect(agentStatusSchema.parse(each)).toEqual(each);
+  });
+
+  it.each([{ state: "gone" }, { run: undefined }, { lease: undefined }, { epoch: -1 }, { more: 1 }])(
+    "is refused with %o",
+    (change) => {
+      expect(agentStatusSchema.safeParse({ ...status, ...change }).success).toBe(false);
+    },
+  );
+});
+
+describe("an agent's configuration", () => {
+  const config = {
+    version: 1,
+    placement,
+    application: "ledger",
+    stateDirectory: "/srv/state",
+    listen: { host: "127.0.0.1", port: 0 },
+    applicationPort: 4_000,
+    commandKey: publicKey,
+    confirm: { url: "http://127.0.0.1:3000/v1/receipts" },
+    storage: {
+      endpoint: "http://127.0.0.1:9000",
+      region: "us-east-1",
+      bucket: "data",
+      prefix: "ledger/",
+      owner: "o",
+      control: { file: "/etc/control.json" },
+      renewMs: 1_000,
+    },
+    workload: { command: ["node"], environment: {} },
+    hook: { signal: "SIGTERM", graceMs: 1, killAllowed: false, gracefulExitCodes: [0] },
+    readiness: { path: "/", timeoutMs: 1 },
+  };
+
+  it("comes back as it was written", () => {
+    expect(agentConfigSchema.parse(JSON.parse(JSON.stringify(config)))).toEqual(config);
+  });
+
+  it.each<[string, object]>([
+    ["another version", { version: 2 }],
+    ["a private command key", { commandKey: { ...publicKey, d: publicKey.x } }],
+    ["a confirmation that is no URL", { confirm: { url: "orchestrator" } }],
+    ["a lease that is never renewed", { storage: { ...config.storage, renewMs: 0 } }],
+    ["a lease without an owner", { storage: { ...config.storage, owner: "" } }],
+    ["a secret in place of its file", { storage: { ...config.storage, control: "hunter2" } }],
+  ])("is refused with %s", (_, change) => {
+    expect(agentConfigSchema.safeParse({ ...config, ...change }).success).toBe(false);
+  });
+});
+
+it("an agent's endpoint says who listens where", () => {
+  const url = "http://127.0.0.1:4001";
+  const endpoint = { placement, instance: "1a", url, publicKey, pid: 7, startTime: "12", bootId: "b" };
+  expect(agentEndpointSchema.parse(endpoint)).toEqual(endpoint);
+  expect(agentEndpointSchema.safeParse({ ...endpoint, publicKey: undefined }).success).toBe(false);
+});
+
+it("a confirmation holds one receipt of a bounded size", () => {
+  const accepts = (receipt: unknown) => confirmationSchema.safeParse({ receipt }).success;
+  expect(accepts("a.b.c")).toBe(true);
+  for (const receipt of ["", "a".repeat(32_769), null]) expect(accepts(receipt)).toBe(false);
+});
+
+it("the cookie's variable can be set in any shell", () => {
+  expect(cookieVariable).toMatch(/^[A-Z_]+$/);
+});

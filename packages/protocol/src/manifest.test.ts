@@ -1,0 +1,254 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+  accessKeySchema,
+  applicationManifestSchema,
+  clusterManifestSchema,
+  manifestSchemas,
+  prefixSchema,
+  storageLocationSchema,
+  storageManifestSchema,
+} from "./manifest.ts";
+import { parseAs } from "./parse.ts";
+
+const cluster = { kind: "cluster", name: "harbor-a", driver: "process", directory: "/srv/harbor-a" };
+const storage = {
+  kind: "storage",
+  name: "bucket",
+  endpoint: "http://127.0.0.1:9000",
+  bucket: "data",
+  prefix: "ledger/",
+  credentials: { control: { file: "/etc/control.json" }, data: { file: "/etc/data.json" } },
+};
+const application = {
+  kind: "application",
+  name: "ledger",
+  storage: "bucket",
+  workload: { command: ["node", "main.js"] },
+  readiness: { path: "/ready" },
+};
+
+const storageWith = (change: object) => () => parseAs(storageManifestSchema, { ...storage, ...change }, "it");
+const refusing = (words: string) =>
+  expect.objectContaining({ code: "invalid-request", message: expect.stringContaining(words) });
+
+describe("a manifest", () => {
+  it("is found by its kind", () => {
+    for (const manifest of [cluster, storage, application]) {
+      const schema = manifestSchemas[manifest.kind as keyof typeof manifestSchemas];
+      expect(schema.parse(manifest)).toMatchObject(manifest);
+    }
+  });
+
+  it("of a storage has defaults", () => {
+    expect(storageManifestSchema.parse(storage)).toEqual({
+      ...storage,
+      region: "us-east-1",
+      settleMs: 2_000,
+      credentials: { ...storage.credentials, dataByCluster: {} },
+    });
+  });
+
+  it("of an application has defaults", () => {
+    expect(applicationManifestSchema.parse(application)).toEqual({
+      ...application,
+      workload: { command: ["node", "main.js"], environment: {} },
+      hook: { signal: "SIGTERM", graceMs: 10_000, killAllowed: false, gracefulExitCodes: [0] },
+      readiness: { path: "/ready", timeoutMs: 30_000 },
+    });
+    expect(applicationManifestSchema.parse({ ...application, verify: { path: "/canary" } }).verify).toEqual({
+      method: "POST",
+      path: "/canary",
+      timeoutMs: 10_000,
+    });
+  });
+
+  it.each([cluster, storage, application])(
+    "of a $kind refuses another kind, a bad name, an unknown field",
+    (good) => {
+      const schema = manifestSchemas[good.kind as keyof typeof manifestSchemas];
+      expect(schema.safeParse(good).success).toBe(true);
+      for (const change of [
+        { kind: "thing" },
+        { name: "Ledger" },
+        { name: "a.b" },
+        { name: "" },
+        { more: 1 },
+      ])
+        expect(schema.safeParse({ ...good, ...change }).success).toBe(false);
+    },
+  );
+
+  it.each(["", "harbor", "./harbor", "/", "/srv/har\nbor"])(
+    "of a cluster refuses the directory %j",
+    (directory) => {
+      expect(clusterManifestSchema.safeParse({ ...cluster, directory }).success).toBe(false);
+    },
+  );
+
+  it("of a cluster knows one driver", () => {
+    expect(clusterManifestSchema.safeParse({ ...cluster, driver: "podman" }).success).toBe(false);
+  });
+});
+
+describe("an endpoint", () => {
+  it.each([
+    "http://127.0.0.1:9000",
+    "https://s3.example.org",
+    "http://[::1]:9000/",
+    "https://example.org/store",
+  ])("may be %s", (endpoint) => {
+    expect(storageWith({ endpoint })()).toMatchObject({ endpoint });
+  });
+
+  it.each(["", "127.0.0.1:9000", "example.org", "ftp://example.org", "file:///etc/passwd", "http://", 7])(
+    "is refused as %j",
+    (endpoint) => {
+      expect(storageWith({ endpoint })).toThrow(refusing('"endpoint": must be an http or https URL'));
+    },
+  );
+
+  it.each([
+    "http://user:hunter2@example.org",
+    "http://user:@example.org",
+    "http://hunter2@example.org",
+    "http://:hunter2@example.org",
+    "https://example.org/?token=hunter2",
+    "https://example.org/#hunter2",
+    " http://user:hunter2@example.org ",
+    "http:\\\\user:hunter2@example.org",
+    "http:user:hunter2@example.org",
+    "ftp://user:hunter2@example.org",
+    "user:hunter2@example.org",
+  ])("with more than a place is refused, and what it carries is not told: %s", (endpoint) => {
+    expect(storageWith({ endpoint })).toThrow(refusing('"endpoint": must'));
+    try {
+      storageWith({ endpoint })();
+    } catch (error) {
+      expect(String(error)).not.toMatch(/hunter2|user:/);
+    }
+  });
+
+  it("says where keys belong", () => {
+    const endpoint = "http://user:hunter2@example.org";
+    expect(storageWith({ endpoint })).toThrow(refusing('the files that "credentials" names'));
+  });
+});
+
+describe("a prefix", () => {
+  it.each([
+    "ledger/",
+    "a/b/",
+    "Team_1/app-2.x/",
+    "..a/",
+    "a../",
+    ".../",
+    ".batonx/",
+    "x.baton/",
+    "a/.baton/",
+  ])("may be %s", (prefix) => {
+    expect(storageWith({ prefix })()).toMatchObject({ prefix });
+  });
+
+  it.each([
+    "",
+    "/",
+    "ledger",
+    "/ledger/",
+    "a//b/",
+    "a b/",
+    "ä/",
+    "a\\b/",
+    "a%2e/",
+    "./",
+    "../",
+    "a/./",
+    "a/../",
+    "a/../.baton/",
+    "./.baton/",
+    ".././.baton/",
+    ".baton/",
+    ".baton/x/",
+    "a/\n",
+    7,
+  ])("is refused as %j", (prefix) => {
+    expect(storageWith({ prefix })).toThrow(refusing('"prefix": '));
+  });
+
+  it("says what it must be", () => {
+    expect(storageWith({ prefix: "../" })).toThrow(
+      refusing('not of "." or ".." alone, and not below ".baton/"'),
+    );
+  });
+
+  it("stays what it is in any URL, and out of the control prefix", () => {
+    const segment = fc.constantFrom(".", "..", ".baton", "a", "..a", "a.b", "%2e", "");
+    let accepted = 0;
+    fc.assert(
+      fc.property(fc.array(segment, { minLength: 1, maxLength: 4 }), (segments) => {
+        const prefix = `${segments.join("/")}/`;
+        if (!prefixSchema.safeParse(prefix).success) return;
+        accepted += 1;
+        const { pathname } = new URL(`http://host/bucket/${prefix}`);
+        expect(pathname).toBe(`/bucket/${prefix}`);
+        expect(pathname.startsWith("/bucket/.baton/")).toBe(false);
+      }),
+      { numRuns: 500 },
+    );
+    expect(accepted).toBeGreaterThan(50);
+  });
+
+  it("is judged in time that grows with its length only", () => {
+    const startedAt = performance.now();
+    expect(prefixSchema.safeParse(`${"a/".repeat(50_000)}!`).success).toBe(false);
+    expect(prefixSchema.safeParse("a.".repeat(50_000)).success).toBe(false);
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
+  });
+});
+
+describe("a storage", () => {
+  it.each<[string, object]>([
+    ["an empty region", { region: "" }],
+    ["a bucket in capitals", { bucket: "Data" }],
+    ["a bucket with a path", { bucket: "data/x" }],
+    ["a short bucket", { bucket: "ab" }],
+    ["a long bucket", { bucket: "a".repeat(64) }],
+    ["a secret in place of its file", { credentials: { ...storage.credentials, data: "hunter2" } }],
+    ["a relative secret file", { credentials: { ...storage.credentials, data: { file: "data.json" } } }],
+    ["no control key", { credentials: { data: storage.credentials.data } }],
+    [
+      "a bad cluster name",
+      { credentials: { ...storage.credentials, dataByCluster: { "A!": { file: "/a" } } } },
+    ],
+    ["a negative settle time", { settleMs: -1 }],
+    ["a settle time of more than ten minutes", { settleMs: 600_001 }],
+  ])("is refused with %s", (_, change) => {
+    expect(storageWith(change)).toThrow(expect.objectContaining({ code: "invalid-request" }));
+  });
+
+  it("has a location without secrets", () => {
+    const { endpoint, bucket, prefix } = storage;
+    const location = { endpoint, region: "eu", bucket, prefix };
+    expect(storageLocationSchema.parse(location)).toEqual(location);
+    expect(storageLocationSchema.safeParse({ ...location, credentials: {} }).success).toBe(false);
+  });
+
+  it("has keys of two texts, which no error repeats", () => {
+    const keys = { accessKeyId: "id", secretAccessKey: "hunter2" };
+    expect(accessKeySchema.parse(keys)).toEqual(keys);
+    for (const wrong of [
+      { ...keys, accessKeyId: "" },
+      { ...keys, token: "hunter2" },
+      { ...keys, secretAccessKey: ["hunter2"] },
+      { "secretAccessKey: hunter2": 1 },
+      "hunter2",
+    ])
+      try {
+        parseAs(accessKeySchema, wrong, "the secret", "secret-unavailable");
+        expect.unreachable();
+      } catch (error) {
+        expect(error).toMatchObject({ code: "secret-unavailable" });
+        expect(String(error)).not.toContain("hunter2");
+      }
+  });
+});

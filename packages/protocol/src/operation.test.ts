@@ -1,0 +1,98 @@
+import { describe, expect, it } from "vitest";
+import { newOperationId, newPlacementId } from "./ids.ts";
+import { operationRequestSchema, operationSchema, routeSchema } from "./operation.ts";
+
+const at = "2026-03-01T12:00:00.000Z";
+const operation = {
+  id: newOperationId(),
+  kind: "migrate",
+  application: "ledger",
+  from: "harbor-a",
+  to: "harbor-b",
+  state: "committed",
+  reason: null,
+  steps: [{ name: "stop", state: "done", pivot: false, startedAt: at, ms: 12.5, detail: null }],
+  epochBefore: 1,
+  epochAfter: 2,
+  source: newPlacementId(),
+  target: newPlacementId(),
+  receipt: { outcome: "graceful", evidenceClass: "proven", jws: "a.b.c" },
+  ledger: {
+    stopSentAt: at,
+    exitedAt: at,
+    confirmedAt: at,
+    fencedAt: at,
+    grantedAt: at,
+    startSentAt: at,
+    readyAt: at,
+    committedAt: at,
+    applicationStopMs: 1,
+    applicationStartMs: 2,
+  },
+  createdAt: at,
+  endedAt: at,
+  version: 7,
+};
+
+describe("an operation", () => {
+  it("comes back as it was sent, as a migration and as a first deployment that has only begun", () => {
+    const nothing = Object.fromEntries(Object.keys(operation.ledger).map((moment) => [moment, null]));
+    const step = { ...operation.steps[0], state: "pending", startedAt: null, ms: null };
+    const begun = {
+      ...operation,
+      kind: "deploy",
+      state: "open",
+      from: null,
+      source: null,
+      epochBefore: null,
+      epochAfter: null,
+      receipt: null,
+      endedAt: null,
+      steps: [step],
+      ledger: nothing,
+    };
+    for (const each of [operation, begun])
+      expect(operationSchema.parse(JSON.parse(JSON.stringify(each)))).toEqual(each);
+  });
+
+  it.each<[string, object]>([
+    ["an unknown state", { state: "done" }],
+    ["an unknown kind", { kind: "erase" }],
+    ["an id of another kind", { id: newPlacementId() }],
+    ["no target", { target: null }],
+    ["an unknown step state", { steps: [{ ...operation.steps[0], state: "skipped" }] }],
+    ["an unknown outcome", { receipt: { ...operation.receipt, outcome: "fine" } }],
+    ["a moment missing in the ledger", { ledger: { ...operation.ledger, readyAt: undefined } }],
+    ["a moment that is none", { createdAt: "yesterday" }],
+    ["a moment without a zone", { createdAt: "2026-03-01T12:00:00.000" }],
+    ["a version that cannot be compared", { version: 1.5 }],
+    ["a field too many", { more: 1 }],
+  ])("is refused with %s", (_, change) => {
+    expect(operationSchema.safeParse({ ...operation, ...change }).success).toBe(false);
+  });
+});
+
+describe("a request for an operation", () => {
+  it.each(["deploy", "migrate"])("asks to %s an application to a cluster", (kind) => {
+    const request = { kind, application: "ledger", to: "harbor-b" };
+    expect(operationRequestSchema.parse(request)).toEqual(request);
+    for (const change of [{ to: undefined }, { to: "Harbor" }, { application: "" }, { from: "harbor-a" }])
+      expect(operationRequestSchema.safeParse({ ...request, ...change }).success).toBe(false);
+  });
+});
+
+describe("a route", () => {
+  it("names where clients go, or that nothing serves", () => {
+    const open = {
+      application: "ledger",
+      url: "http://127.0.0.1:4000/",
+      placement: newPlacementId(),
+      cluster: "harbor-a",
+      epoch: 2,
+    };
+    for (const route of [open, { ...open, url: null, placement: null, cluster: null, epoch: 0 }])
+      expect(routeSchema.parse(route)).toEqual(route);
+    for (const change of [{ url: "harbor-a" }, { epoch: -1 }, { cluster: undefined }])
+      expect(routeSchema.safeParse({ ...open, ...change }).success).toBe(false);
+  });
+});
