@@ -19,7 +19,7 @@ export async function writeDurably(path: string, content: string): Promise<void>
 }
 
 /** Makes a rename or a new name in the directory outlive a crash of the machine. */
-export async function syncDirectory(path: string): Promise<void> {
+async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, "r");
   try {
     await directory.sync();

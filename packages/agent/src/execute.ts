@@ -19,7 +19,7 @@ export const withholdsPrivileges = async (): Promise<boolean> =>
   setpriv !== undefined || (await hasNoNewPrivileges("self"));
 
 /** What the application is told. Data keys come in `secrets`; the agent's own never do. */
-export function applicationEnvironment(
+function applicationEnvironment(
   config: AgentConfig,
   facts: RunFacts,
   secrets: Readonly<Record<string, string>>,

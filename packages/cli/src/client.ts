@@ -1,7 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import {
   AppError,
-  type ErrorCode,
   type Manifest,
   type Operation,
   type OperationRequest,

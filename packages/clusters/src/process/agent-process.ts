@@ -58,7 +58,7 @@ async function setprivFor(uid: number | undefined): Promise<readonly string[] | 
 }
 
 /** Nothing of the orchestrator's environment (database, tokens) but what every program needs. */
-export function agentEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+function agentEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const names = ["PATH", "HOME", "LANG", "TMPDIR"];
   return Object.fromEntries(
     names.flatMap((name) => (environment[name] === undefined ? [] : [[name, environment[name]]])),
