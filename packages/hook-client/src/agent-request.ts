@@ -8,7 +8,7 @@ import {
   problemSchema,
   signCommand,
 } from "@baton/protocol";
-import pRetry, { AbortError } from "p-retry";
+import pRetry from "p-retry";
 import { type Dispatcher, request } from "undici";
 
 /** Where one agent is, and the key that signs commands for it. */
@@ -36,7 +36,8 @@ const connectRetries = 6;
  * One command to one agent. Tries again, with a new token each time, while the agent cannot be reached or fails: every command is idempotent by
  * its key. Any other answer is final.
  *
- * @throws AppError the agent's own problem, or `agent-unreachable`.
+ * @throws AppError the agent's own problem; `agent-unreachable` when it does not answer by the end of `signal`, or the signal's own AppError;
+ * `agent-failed` when its answer makes no sense.
  */
 export async function callAgent(address: AgentAddress, call: AgentCall): Promise<unknown> {
   try {
@@ -51,7 +52,7 @@ export async function callAgent(address: AgentAddress, call: AgentCall): Promise
         isAppError(error) && (error.code === "agent-unreachable" || error.code === "agent-failed"),
     });
   } catch (error) {
-    if (isAppError(error)) throw error;
+    if (isAppError(error) || !call.signal.aborted) throw error;
     throw unreachable(address, call, error);
   }
 }
@@ -81,7 +82,6 @@ async function tryOnce(address: AgentAddress, call: AgentCall): Promise<unknown>
     status = answer.statusCode;
     text = await answer.body.text();
   } catch (error) {
-    if (call.signal.aborted) throw new AbortError(unreachable(address, call, error));
     throw unreachable(address, call, error);
   }
   if (status >= 200 && status < 300) return parseJson(text);

@@ -1,5 +1,5 @@
 import { type Cluster, openProcessCluster } from "@baton/clusters";
-import type { ClusterManifest, Manifest } from "@baton/protocol";
+import type { ClusterManifest, Manifest, StorageManifest } from "@baton/protocol";
 import { assertProbe, probeStorage } from "@baton/storage";
 import type { Logger } from "pino";
 import { openControlStore, openStore, readDataKey } from "./ports/storages.ts";
@@ -31,23 +31,27 @@ export async function applyManifest(
       await catalog.putCluster(manifest);
       return manifest;
     case "storage": {
-      const control = await openControlStore(manifest);
       // Every data key that placements may be given; the empty name stands for a cluster without a key of its own.
-      for (const cluster of ["", ...Object.keys(manifest.credentials.dataByCluster)]) {
-        const data = openStore(manifest, await readDataKey(manifest, cluster));
-        const probe = await probeStorage({
-          control,
-          data,
-          prefix: manifest.prefix,
-          timeoutMs: checkTimeoutMs,
-        });
-        assertProbe(probe, `storage "${manifest.name}"`);
-      }
+      for (const cluster of ["", ...Object.keys(manifest.credentials.dataByCluster)])
+        await checkStorage(manifest, cluster);
       await catalog.putStorage(manifest);
       return manifest;
     }
     case "application":
       await catalog.putApplication(manifest);
       return manifest;
+  }
+}
+
+async function checkStorage(manifest: StorageManifest, cluster: string): Promise<void> {
+  const { name, prefix } = manifest;
+  const control = await openControlStore(manifest);
+  const data = openStore(manifest, await readDataKey(manifest, cluster));
+  try {
+    const probe = await probeStorage({ control, data, prefix, timeoutMs: checkTimeoutMs });
+    assertProbe(probe, `storage "${name}"`);
+  } finally {
+    control.close();
+    data.close();
   }
 }

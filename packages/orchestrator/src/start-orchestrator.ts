@@ -1,11 +1,12 @@
 import { join } from "node:path";
 import { noFaults } from "@baton/migration";
-import { AppError, publicKeyOf, receiptPlacement, verifyReceipt } from "@baton/protocol";
+import { AppError, publicKeyOf } from "@baton/protocol";
 import { pino } from "pino";
 import type { AppDeps } from "./api/create-app.ts";
 import { listen } from "./api/listen.ts";
 import { applyManifest, clusterOpener } from "./apply-manifest.ts";
 import type { OrchestratorConfig } from "./config.ts";
+import { confirmReceipt } from "./confirm-receipt.ts";
 import { launchOperationEngine } from "./engine/operation-engine.ts";
 import { plantFault } from "./engine/planted-faults.ts";
 import { reconcileLeases } from "./engine/reconcile-leases.ts";
@@ -43,7 +44,11 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
   const undo: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     closing.abort();
-    for (const end of undo.splice(0).toReversed()) await end();
+    const failures: unknown[] = [];
+    // What cannot be ended must not keep the rest alive: the database's server comes last.
+    for (const end of undo.splice(0).toReversed())
+      await end().catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
   };
   try {
     const postgres =
@@ -72,7 +77,7 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
     // The address goes into the agents' configuration, so it must be known before any operation runs.
     const late: { deps?: AppDeps } = {};
     const server = await listen(config.listen, () => late.deps);
-    undo.push(server.close);
+    undo.push(() => server.close());
     const ports = (operation: string) =>
       openOperationPorts(
         {
@@ -116,21 +121,17 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
         if (operation === null) throw new AppError("internal", `cannot show operation ${id}: it is gone`);
         return operation;
       },
-      async confirm(jws) {
-        const placement = receiptPlacement(jws);
-        const key = placement === null ? null : (await placements.find(placement)).publicKey;
-        if (key === null)
-          throw new AppError("receipt-invalid", "cannot accept the receipt: its placement is not known");
-        const receipt = await verifyReceipt(jws, key);
-        if ((await operations.find(receipt.operation)) === null) return;
-        await engine.deliver(receipt.operation, receipt.key, jws);
-      },
+      confirm: (jws) =>
+        confirmReceipt(
+          { operations, placements, deliver: (operation, key, text) => engine.deliver(operation, key, text) },
+          jws,
+        ),
     };
     await writeFileDurably(join(config.stateDirectory, "url"), `${server.url}\n`);
     log.info({ url: server.url }, "listening");
     return { url: server.url, stop, failed: postgres?.exited ?? new Promise<never>(() => undefined) };
   } catch (error) {
-    await stop();
+    await stop().catch((failure: unknown) => log.error({ err: failure }, "cannot end what was started"));
     throw error;
   }
 }

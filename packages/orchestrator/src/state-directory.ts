@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { chmod, mkdir, open, readFile, rename } from "node:fs/promises";
-import { join } from "node:path";
-import { AppError, type PrivateKey, createKeyPair, parseAs, privateKeySchema } from "@baton/protocol";
+import { link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { AppError, type PrivateKey, createKeyPair, privateKeySchema } from "@baton/protocol";
 
 /** The orchestrator's own secrets, each made at the first start and kept with mode 0600. */
 export interface StateSecrets {
@@ -10,67 +10,93 @@ export interface StateSecrets {
   readonly signingKey: PrivateKey;
 }
 
+/** Makes what is missing; starts that come at once agree on one set. @throws `invalid-configuration`, never with a secret. */
 export async function openStateDirectory(directory: string): Promise<StateSecrets> {
   try {
     await mkdir(directory, { recursive: true });
-    const adminToken = await readOrCreate(
-      join(directory, "admin-token"),
-      () => `${randomBytes(32).toString("base64url")}\n`,
+    const token = await readOrCreate(join(directory, "admin-token"), () =>
+      randomBytes(32).toString("base64url"),
     );
-    const keyFile = join(directory, "command-key.json");
-    const key = await readOrCreate(
-      keyFile,
-      async () => `${JSON.stringify((await createKeyPair()).privateKey)}\n`,
+    const key = await readOrCreate(join(directory, "command-key.json"), async () =>
+      JSON.stringify((await createKeyPair()).privateKey),
     );
-    return {
-      adminToken: adminToken.trim(),
-      signingKey: parseAs(privateKeySchema, parseJson(key), keyFile, "invalid-configuration"),
-    };
+    return { adminToken: parseToken(directory, token), signingKey: parseKey(directory, key) };
   } catch (error) {
-    if (error instanceof Error && "code" in error && (error.code === "EACCES" || error.code === "EROFS"))
-      throw new AppError(
-        "invalid-configuration",
-        `cannot use the state directory ${directory}: it is not writable; choose another one`,
-        { cause: error },
-      );
-    throw error;
+    if (!(error instanceof Error && "syscall" in error && "code" in error)) throw error;
+    throw new AppError(
+      "invalid-configuration",
+      `cannot use the state directory ${directory}: it is not a directory that can be written (${String(error.code)}); choose another one`,
+      { cause: error },
+    );
   }
 }
 
-function parseJson(text: string): unknown {
+function parseToken(directory: string, text: string): string {
+  const token = text.trim();
+  if (!/^\S{20,}$/.test(token)) throw damaged(directory, "admin-token");
+  return token;
+}
+
+function parseKey(directory: string, text: string): PrivateKey {
   try {
-    return JSON.parse(text);
+    return privateKeySchema.parse(JSON.parse(text));
   } catch {
-    return undefined;
+    throw damaged(directory, "command-key.json");
   }
 }
+
+const damaged = (directory: string, name: string): AppError =>
+  new AppError(
+    "invalid-configuration",
+    `cannot use ${join(directory, name)}: it is damaged; put the original back`,
+  );
 
 async function readOrCreate(path: string, create: () => string | Promise<string>): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+    if (!hasCode(error, "ENOENT")) throw error;
   }
-  await writeFileDurably(path, await create());
+  const temporary = await writeTemporary(path, `${await create()}\n`);
+  try {
+    // Unlike a rename it fails when another start was faster: whose secret is read below is then its.
+    await link(temporary, path);
+  } catch (error) {
+    if (!hasCode(error, "EEXIST")) throw error;
+  } finally {
+    await rm(temporary, { force: true });
+  }
+  await syncDirectory(dirname(path));
   return readFile(path, "utf8");
 }
 
 /** Whole or not at all, also after a power cut. Mode 0600. */
 export async function writeFileDurably(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  const file = await open(temporary, "w", 0o600);
+  await rename(await writeTemporary(path, text), path);
+  await syncDirectory(dirname(path));
+}
+
+/** A file beside `path` that nobody else writes. @returns its path. */
+async function writeTemporary(path: string, text: string): Promise<string> {
+  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
+  const file = await open(temporary, "wx", 0o600);
   try {
     await file.writeFile(text);
     await file.sync();
   } finally {
     await file.close();
   }
-  await chmod(temporary, 0o600);
-  await rename(temporary, path);
-  const directory = await open(join(path, ".."), "r");
+  return temporary;
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, "r");
   try {
     await directory.sync();
   } finally {
     await directory.close();
   }
 }
+
+const hasCode = (error: unknown, code: string): boolean =>
+  error instanceof Error && "code" in error && error.code === code;

@@ -8,7 +8,7 @@ const digest = (text: string): Buffer => createHash("sha256").update(text).diges
 export function requireAdminToken(token: string): MiddlewareHandler {
   const expected = digest(token);
   return async (context, next) => {
-    const [, given] = /^Bearer (\S+)$/.exec(context.req.header("authorization") ?? "") ?? [];
+    const [, given] = /^Bearer (\S+)$/i.exec(context.req.header("authorization") ?? "") ?? [];
     if (given === undefined || !timingSafeEqual(digest(given), expected))
       throw new AppError(
         "unauthenticated",

@@ -4,13 +4,14 @@ import type { Logger } from "pino";
 import type { OperationPorts } from "../ports/operation-ports.ts";
 import type { OperationRecords } from "../records/operation-records.ts";
 import { createDbosEngine } from "./dbos-engine.ts";
-import { type LeaseGate } from "./reconcile-leases.ts";
+import type { LeaseGate } from "./reconcile-leases.ts";
 import { createProgress } from "./operation-progress.ts";
 
 /** Pinned: with DBOS's default (a hash of the source) an upgrade would leave open operations behind for ever. */
 const workflowVersion = "operations-1";
 const executor = "orchestrator";
 const poolSize = 10;
+const idleTransactionMs = 60_000;
 
 export interface OperationEngineParams {
   readonly databaseUrl: string;
@@ -69,7 +70,7 @@ export async function launchOperationEngine(params: OperationEngineParams): Prom
   const workflow = DBOS.registerWorkflow(run, { name: "operation", maxRecoveryAttempts: 100 });
   DBOS.setConfig({
     name: "baton",
-    systemDatabaseUrl: params.databaseUrl,
+    systemDatabaseUrl: limitIdleTransactions(params.databaseUrl),
     systemDatabasePoolSize: poolSize,
     applicationVersion: workflowVersion,
     executorID: executor,
@@ -105,6 +106,20 @@ export async function launchOperationEngine(params: OperationEngineParams): Prom
     },
     stop: () => DBOS.shutdown(),
   };
+}
+
+/**
+ * Sets what DBOS else sets by a query on each new connection, while the first real one is sent already: pg warns of that and will refuse it.
+ */
+function limitIdleTransactions(databaseUrl: string): string {
+  const url = new URL(databaseUrl);
+  const options = url.searchParams.get("options") ?? "";
+  if (!options.includes("idle_in_transaction_session_timeout"))
+    url.searchParams.set(
+      "options",
+      `${options} -c idle_in_transaction_session_timeout=${idleTransactionMs}`.trim(),
+    );
+  return url.href;
 }
 
 /** DBOS tells about every launch at info; what matters to an operator starts at warn. */

@@ -1,6 +1,7 @@
 import { open } from "node:fs/promises";
 import { type FaultPoint, type Faults, noFaults } from "@baton/migration";
 import { AppError } from "@baton/protocol";
+import { sagas } from "../records/new-operation.ts";
 
 /** One fault in one kind of operation, for demonstrations and tests only. */
 const pattern = /^(fail|kill)@(deploy|migrate)\.([A-Za-z]+)(?::(before|after|undo))?$/;
@@ -13,10 +14,16 @@ const pattern = /^(fail|kill)@(deploy|migrate)\.([A-Za-z]+)(?::(before|after|und
  */
 export function plantFault(specification: string, marker: string): (kind: string) => Faults {
   const [, fault, saga, step, at] = pattern.exec(specification) ?? [];
-  if (fault === undefined)
+  if (fault === undefined || (saga !== "deploy" && saga !== "migrate"))
     throw new AppError(
       "invalid-configuration",
       `cannot plant "${specification}": it must be fail@migrate.STEP or kill@migrate.STEP`,
+    );
+  const steps = sagas[saga].steps.map(({ name }) => name);
+  if (step === undefined || !steps.includes(step))
+    throw new AppError(
+      "invalid-configuration",
+      `cannot plant "${specification}": the steps of ${saga} are ${steps.join(", ")}`,
     );
   const wanted: Pick<FaultPoint, "phase" | "moment"> =
     at === "undo"

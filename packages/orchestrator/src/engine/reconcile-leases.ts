@@ -6,16 +6,23 @@ import { ownerOf } from "../ports/operation-ports.ts";
 import { openControlStore } from "../ports/storages.ts";
 import type { LeasedApplication, PlacementRecords } from "../records/placement-records.ts";
 
-const readTimeoutMs = 5_000;
-const retryMs = 1_000;
-/** A store that is silent for so long halts what was open: what it holds is unknown. */
-const giveUpAfterMs = 120_000;
+/** All in ms. */
+export interface ReconcileTimings {
+  readonly readTimeout: number;
+  readonly retry: number;
+  /** A store that is silent for so long halts what was open: what it holds is unknown. */
+  readonly giveUpAfter: number;
+}
+
+const usualTimings: ReconcileTimings = { readTimeout: 5_000, retry: 1_000, giveUpAfter: 120_000 };
 
 export interface ReconcileParams {
   readonly placements: PlacementRecords;
   readonly installation: string;
   readonly log: Logger;
+  /** Ends the comparing; what waits at the gate then waits for ever, because the next life of the process compares anew. */
   readonly signal: AbortSignal;
+  readonly timings?: ReconcileTimings | undefined;
 }
 
 /** Resolves with why nothing may be done with the application, or with null once its lease agrees with the records. */
@@ -23,45 +30,73 @@ export type LeaseGate = (application: string) => Promise<string | null>;
 
 /**
  * Compares every known lease with the records before its operations resume (safety rule 8): a lease that is newer than the records (a database
- * restored from a backup), missing or somebody else's halts the application.
+ * restored from a backup), older, missing or somebody else's halts the application, until a later start finds that they agree. So does a store
+ * that stays silent, until it answers.
  */
 export async function reconcileLeases(params: ReconcileParams): Promise<LeaseGate> {
   const gates = new Map<string, Promise<string | null>>();
-  for (const leased of await params.placements.leased())
-    gates.set(leased.application, reconcile(params, leased));
+  for (const leased of await params.placements.leased()) {
+    const { application } = leased;
+    const { promise, resolve } = Promise.withResolvers<string | null>();
+    gates.set(application, promise);
+    void reconcile(params, leased, (reason) => {
+      resolve(reason);
+      gates.set(application, Promise.resolve(reason));
+    });
+  }
   return async (application) => (await gates.get(application)) ?? null;
 }
 
-async function reconcile(params: ReconcileParams, leased: LeasedApplication): Promise<string | null> {
-  const { placements, log, signal } = params;
+/** Goes on until the answer is definite; a silent store is an answer that may change. Never rejects. */
+async function reconcile(
+  { placements, installation, log, signal, timings = usualTimings }: ReconcileParams,
+  leased: LeasedApplication,
+  settle: (reason: string | null) => void,
+): Promise<void> {
   const { application } = leased;
-  for (const giveUpAt = performance.now() + giveUpAfterMs; performance.now() < giveUpAt && !signal.aborted;) {
+  const giveUpAt = performance.now() + timings.giveUpAfter;
+  let said = "";
+  while (!signal.aborted) {
     try {
-      const reason = await contradiction(leased, ownerOf(params.installation, application));
+      const reason = await contradiction(leased, ownerOf(installation, application), timings.readTimeout);
+      // The gate opens before the records take new operations: one that came in between would be halted for nothing.
+      if (reason === null) settle(null);
       await placements.halt(application, reason);
       if (reason !== null) log.error({ application }, reason);
-      return reason;
+      settle(reason);
+      return;
     } catch (error) {
       const { code, message } = toAppError(error);
-      log.warn({ application, code }, `cannot compare the lease yet: ${message}`);
-      await delay(retryMs, undefined, { signal }).catch(() => undefined);
+      if (message !== said && !signal.aborted)
+        log.warn({ application, code }, `cannot compare the lease yet: ${message}`);
+      said = message;
+      if (performance.now() >= giveUpAt && !signal.aborted) {
+        const reason = `the lease of ${application} could not be compared with the records: ${message}`;
+        // When the database is away as well, whoever is at the gate is told at least.
+        await placements.halt(application, reason).catch(() => undefined);
+        settle(reason);
+      }
     }
+    await delay(timings.retry, undefined, { signal }).catch(() => undefined);
   }
-  return `the lease of ${application} could not be compared with the records: the storage did not answer`;
 }
 
-async function contradiction(leased: LeasedApplication, owner: string): Promise<string | null> {
-  const { application, epoch, highestEpoch, storage } = leased;
-  const view = await readLease({
-    store: await openControlStore(storage),
-    prefix: storage.prefix,
-    timeoutMs: readTimeoutMs,
-  });
+async function contradiction(
+  { application, epoch, highestEpoch, storage }: LeasedApplication,
+  owner: string,
+  timeoutMs: number,
+): Promise<string | null> {
+  const { prefix } = storage;
+  const store = await openControlStore(storage);
+  const view = await readLease({ store, prefix, timeoutMs }).finally(() => store.close());
   // The first lease may have been planned and never written.
   if (view === null)
     return epoch > 0 || highestEpoch > 1 ? `the lease of ${application} is missing from the bucket` : null;
-  if (view.lease.owner !== owner) return `the lease of ${application} belongs to ${view.lease.owner}`;
-  if (view.lease.epoch > highestEpoch)
-    return `the lease of ${application} has epoch ${view.lease.epoch}, the records know only ${highestEpoch}: they are older than the lease`;
+  const { lease } = view;
+  if (lease.owner !== owner) return `the lease of ${application} belongs to ${lease.owner}`;
+  if (lease.epoch > highestEpoch)
+    return `the lease of ${application} has epoch ${lease.epoch}, the records know only ${highestEpoch}: they are older than the lease`;
+  if (lease.epoch < epoch)
+    return `the lease of ${application} has epoch ${lease.epoch}, though ${epoch} was written: the bucket was set back`;
   return null;
 }

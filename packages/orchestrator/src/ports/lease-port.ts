@@ -14,23 +14,33 @@ export interface LeasePortParams {
   readonly cluster: string;
 }
 
-export async function createLeasePort({
-  storage,
-  application,
-  owner,
-  cluster,
-}: LeasePortParams): Promise<LeasePort> {
-  const store = await openControlStore(storage);
+/** Reads Baton's own key at the first use: a secret that cannot be read then fails a step, which says so and is taken back. */
+export function createLeasePort({ storage, application, owner, cluster }: LeasePortParams): LeasePort {
   const { prefix } = storage;
+  let opened: ReturnType<typeof openControlStore> | undefined;
+  const open = async () => {
+    opened ??= openControlStore(storage);
+    try {
+      return await opened;
+    } catch (error) {
+      opened = undefined;
+      throw error;
+    }
+  };
   return {
     owner,
     prefix,
-    read: () => readLease({ store, prefix, timeoutMs: readTimeoutMs }),
-    claim: () => claimPrefix({ store, prefix, owner, application, deadlineMs: writeDeadlineMs }),
-    apply: (write) => applyLeaseWrite({ store, write, deadlineMs: writeDeadlineMs }),
+    read: async () => readLease({ store: await open(), prefix, timeoutMs: readTimeoutMs }),
+    claim: async () =>
+      claimPrefix({ store: await open(), prefix, owner, application, deadlineMs: writeDeadlineMs }),
+    apply: async (write) => applyLeaseWrite({ store: await open(), write, deadlineMs: writeDeadlineMs }),
     async probe() {
       const data = openStore(storage, await readDataKey(storage, cluster));
-      return probeStorage({ control: store, data, prefix, timeoutMs: readTimeoutMs });
+      try {
+        return await probeStorage({ control: await open(), data, prefix, timeoutMs: readTimeoutMs });
+      } finally {
+        data.close();
+      }
     },
   };
 }

@@ -8,7 +8,7 @@ import type { PlacementRecord, PlacementRecords } from "../records/placement-rec
 import { createLeasePort } from "./lease-port.ts";
 import { createPlacementPort } from "./placement-port.ts";
 
-/** Seconds between renewals: a renewal shows life to people, it is no evidence. */
+/** Pause between two renewals: a renewal shows life to people, it is no evidence. */
 const renewMs = 5_000;
 
 export interface OperationPortsParams {
@@ -85,7 +85,7 @@ export async function openOperationPorts(
     restore: (epoch) => placements.restoreEpoch(application, epoch),
     retire: (placement) => placements.retire(placement),
   };
-  const lease = await createLeasePort({ storage, application, owner, cluster: row.to_cluster });
+  const lease = createLeasePort({ storage, application, owner, cluster: row.to_cluster });
   const deployPorts: DeployPorts = { target, lease, records, clock };
   return {
     kind,

@@ -42,13 +42,13 @@ export function createPlacementPort(params: PlacementPortParams): PlacementPort 
       `cannot reach placement ${placement}: it is not on ${cluster.name}`,
     );
   };
-  /** An agent that moved (it was restarted) is looked up once more. */
-  const withAgent = async <T>(work: (client: AgentClient) => Promise<T>): Promise<T> => {
+  /** An agent that moved (it was restarted) is looked up once more, but not for a caller who is gone: that may start it again. */
+  const withAgent = async <T>(signal: AbortSignal, work: (client: AgentClient) => Promise<T>): Promise<T> => {
     const at = known ?? (await locate());
     try {
       return await work(at.client);
     } catch (error) {
-      if (!isAppError(error) || error.code !== "agent-unreachable") throw error;
+      if (!isAppError(error) || error.code !== "agent-unreachable" || signal.aborted) throw error;
       known = undefined;
       return work((await locate()).client);
     }
@@ -68,14 +68,14 @@ export function createPlacementPort(params: PlacementPortParams): PlacementPort 
       const { client } = await adopt(await cluster.place({ spec, timeoutMs: clusterTimeoutMs }));
       return client.status(signal);
     },
-    status: (signal) => withAgent((client) => client.status(signal)),
+    status: (signal) => withAgent(signal, (client) => client.status(signal)),
     witness: () => cluster.witness({ placement, timeoutMs: clusterTimeoutMs }),
     remove: () => cluster.remove({ placement, timeoutMs: clusterTimeoutMs }),
     async stop(command, signal) {
-      await withAgent((client) => client.stop({ operation, ...command }, signal));
+      await withAgent(signal, (client) => client.stop({ operation, ...command }, signal));
     },
     async receipt(query, signal) {
-      const jws = await withAgent((client) => client.receipt(query, signal));
+      const jws = await withAgent(signal, (client) => client.receipt(query, signal));
       return jws === null ? null : verified(jws);
     },
     verifyReceipt: verified,
@@ -84,15 +84,15 @@ export function createPlacementPort(params: PlacementPortParams): PlacementPort 
       const body = {
         environment: { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey },
       };
-      return withAgent((client) => client.start({ operation, ...command, body }, signal));
+      return withAgent(signal, (client) => client.start({ operation, ...command, body }, signal));
     },
     async burn(command, signal) {
-      return verified(await withAgent((client) => client.burn({ operation, ...command }, signal)));
+      return verified(await withAgent(signal, (client) => client.burn({ operation, ...command }, signal)));
     },
     withdraw: ({ key, epoch }, signal) =>
-      withAgent((client) => client.withdraw({ operation, key, epoch }, signal)),
+      withAgent(signal, (client) => client.withdraw({ operation, key, epoch }, signal)),
     async open(command, signal) {
-      await withAgent((client) => client.open({ operation, ...command }, signal));
+      await withAgent(signal, (client) => client.open({ operation, ...command }, signal));
     },
     async verify(check, signal) {
       const { placed } = known ?? (await locate());

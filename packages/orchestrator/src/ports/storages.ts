@@ -1,18 +1,20 @@
 import type { AccessKey, StorageManifest } from "@baton/protocol";
-import { type ObjectStore, openObjectStore } from "@baton/storage";
+import { openObjectStore } from "@baton/storage";
 import { readAccessKey } from "./secrets.ts";
 
+type OpenStore = ReturnType<typeof openObjectStore>;
+
 /** A store seen with Baton's own key. */
-export const openControlStore = async (storage: StorageManifest): Promise<ObjectStore> =>
+export const openControlStore = async (storage: StorageManifest): Promise<OpenStore> =>
   openStore(storage, await readAccessKey(storage.credentials.control));
 
 /** The application's own key on a cluster. */
-export const readDataKey = (storage: StorageManifest, cluster: string): Promise<AccessKey> =>
-  readAccessKey(storage.credentials.dataByCluster[cluster] ?? storage.credentials.data);
-
-export function openStore(
-  { endpoint, region, bucket }: StorageManifest,
-  accessKey: AccessKey,
-): ReturnType<typeof openObjectStore> {
-  return openObjectStore({ endpoint, region, bucket, accessKey });
+export async function readDataKey({ credentials }: StorageManifest, cluster: string): Promise<AccessKey> {
+  const { data, dataByCluster } = credentials;
+  // A cluster may be called "constructor".
+  const own = Object.hasOwn(dataByCluster, cluster) ? dataByCluster[cluster] : undefined;
+  return readAccessKey(own ?? data);
 }
+
+export const openStore = ({ endpoint, region, bucket }: StorageManifest, accessKey: AccessKey): OpenStore =>
+  openObjectStore({ endpoint, region, bucket, accessKey });

@@ -4,8 +4,9 @@ import {
   type ClusterManifest,
   type StorageManifest,
 } from "@baton/protocol";
-import { sql } from "kysely";
+import { type Kysely, sql } from "kysely";
 import type { Database } from "./database.ts";
+import type { Schema } from "./schema.ts";
 
 /** What people declare: clusters, storages, applications. Applying the same manifest twice changes nothing. */
 export class Catalog {
@@ -62,23 +63,27 @@ export class Catalog {
 
   /** @throws `in-use` when placements live there and the cluster would become another place. */
   async putCluster(manifest: ClusterManifest): Promise<void> {
-    const used = this.#database
-      .selectFrom("placements")
-      .select("id")
-      .where("cluster", "=", manifest.name)
-      .where("retired_at", "is", null);
-    await this.#put("clusters", manifest, used.limit(1).executeTakeFirst());
+    await this.#put("clusters", manifest, (transaction) =>
+      transaction
+        .selectFrom("placements")
+        .select("id")
+        .where("cluster", "=", manifest.name)
+        .where("retired_at", "is", null)
+        .executeTakeFirst(),
+    );
   }
 
   /** @throws `in-use` when a deployment of this storage has a placement: data does not move by editing a manifest. */
   async putStorage(manifest: StorageManifest): Promise<void> {
-    const used = this.#database
-      .selectFrom("placements")
-      .innerJoin("deployments", "deployments.id", "placements.deployment")
-      .select("placements.id")
-      .where(sql<string>`deployments.storage ->> 'name'`, "=", manifest.name)
-      .where("placements.retired_at", "is", null);
-    await this.#put("storages", manifest, used.limit(1).executeTakeFirst());
+    await this.#put("storages", manifest, (transaction) =>
+      transaction
+        .selectFrom("placements")
+        .innerJoin("deployments", "deployments.id", "placements.deployment")
+        .select("placements.id")
+        .where(sql<string>`deployments.storage ->> 'name'`, "=", manifest.name)
+        .where("placements.retired_at", "is", null)
+        .executeTakeFirst(),
+    );
   }
 
   async putApplication(manifest: ApplicationManifest): Promise<void> {
@@ -96,30 +101,32 @@ export class Catalog {
   async #put(
     table: "clusters" | "storages",
     manifest: ClusterManifest | StorageManifest,
-    used: Promise<{ readonly id: string } | undefined>,
+    findUser: (transaction: Kysely<Schema>) => Promise<{ readonly id: string } | undefined>,
   ): Promise<void> {
     const text = JSON.stringify(manifest);
-    const user = await used;
-    if (user !== undefined) {
-      const same = await this.#database
+    await this.#database.transaction().execute(async (transaction) => {
+      // A placement that is made at this moment refers to the row: one waits for the other.
+      const same = await transaction
         .selectFrom(table)
-        .select("name")
+        .select(sql<boolean>`manifest = ${text}::jsonb`.as("same"))
         .where("name", "=", manifest.name)
-        .where("manifest", "=", sql<never>`${text}::jsonb`)
+        .forUpdate()
         .executeTakeFirst();
-      if (same !== undefined) return;
-      throw new AppError(
-        "in-use",
-        `cannot change ${manifest.kind} "${manifest.name}": placement ${user.id} uses it; apply it under another name`,
-      );
-    }
-    await this.#database
-      .insertInto(table)
-      .values({ name: manifest.name, manifest: text })
-      .onConflict((conflict) =>
-        conflict.column("name").doUpdateSet({ manifest: text, updated_at: sql<Date>`now()` }),
-      )
-      .execute();
+      if (same?.same === true) return;
+      const user = await findUser(transaction);
+      if (user !== undefined)
+        throw new AppError(
+          "in-use",
+          `cannot change ${manifest.kind} "${manifest.name}": placement ${user.id} uses it; apply it under another name`,
+        );
+      await transaction
+        .insertInto(table)
+        .values({ name: manifest.name, manifest: text })
+        .onConflict((conflict) =>
+          conflict.column("name").doUpdateSet({ manifest: text, updated_at: sql<Date>`now()` }),
+        )
+        .execute();
+    });
   }
 }
 

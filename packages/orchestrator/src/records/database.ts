@@ -11,8 +11,15 @@ const migrationLock = 4_127_390_215;
 const connectTimeoutMs = 10_000;
 const statementTimeoutMs = 30_000;
 
-/** Opens the records in the schema `baton` of this database and brings them to the newest version. */
+/**
+ * Opens the records in the schema `baton` of this database and brings them to the newest version.
+ *
+ * @throws `invalid-configuration`, `database-unavailable`; neither shows the URL.
+ */
 export async function openDatabase(url: string, migrations: URL): Promise<Database> {
+  // The driver's own error quotes it, password and all.
+  if (!URL.canParse(url))
+    throw new AppError("invalid-configuration", "cannot open the records: the database's URL is not a URL");
   const pool = new pg.Pool({
     connectionString: url,
     max: 8,
@@ -27,9 +34,10 @@ export async function openDatabase(url: string, migrations: URL): Promise<Databa
     await migrate(pool, migrations);
   } catch (error) {
     await pool.end();
+    const code = error instanceof Error && "code" in error ? ` (${String(error.code)})` : "";
     throw new AppError(
       "database-unavailable",
-      "cannot open the records: the database does not answer or refuses",
+      `cannot open the records: the database does not answer or refuses${code}; see that it runs and that its URL is right`,
       { cause: error },
     );
   }

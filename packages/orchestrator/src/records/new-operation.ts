@@ -34,37 +34,20 @@ export async function insertOperation(
   await database.transaction().execute(async (transaction) => {
     const application = await transaction
       .selectFrom("applications")
-      .leftJoin("placements", "placements.id", "applications.placement")
-      .select([
-        "applications.epoch",
-        "applications.highest_epoch",
-        "applications.halted_reason",
-        "applications.placement",
-      ])
-      .select(["placements.cluster", "placements.deployment"])
-      .where("applications.name", "=", request.application)
-      .forUpdate("applications")
+      .select(["epoch", "highest_epoch", "halted_reason", "placement"])
+      .where("name", "=", request.application)
+      .forUpdate()
       .executeTakeFirstOrThrow();
     await assertUnlocked(transaction, request, application.halted_reason);
-    const { placement, cluster, deployment } = application;
-    if (request.kind === "deploy" && placement !== null)
-      throw new AppError(
-        "already-deployed",
-        `cannot deploy ${request.application}: it runs on ${String(cluster)}; migrate it instead`,
-      );
-    if (request.kind === "migrate" && (placement === null || deployment === null))
-      throw new AppError(
-        "not-deployed",
-        `cannot migrate ${request.application}: it is not deployed; deploy it first`,
-      );
-    if (request.kind === "migrate" && cluster === request.to)
-      throw new AppError(
-        "same-cluster",
-        `cannot migrate ${request.application} to ${request.to}: it is there already`,
-      );
+    const serving = await transaction
+      .selectFrom("placements")
+      .select(["id", "cluster", "deployment"])
+      .where("id", "=", application.placement)
+      .executeTakeFirst();
+    assertPossible(request, serving?.cluster);
 
-    const deploymentId = request.kind === "deploy" || deployment === null ? newDeploymentId() : deployment;
-    if (deploymentId !== deployment)
+    const deploymentId = serving?.deployment ?? newDeploymentId();
+    if (serving === undefined)
       await transaction
         .insertInto("deployments")
         .values({
@@ -86,12 +69,12 @@ export async function insertOperation(
         kind: request.kind,
         application: request.application,
         deployment: deploymentId,
-        source: placement,
+        source: serving?.id ?? null,
         target,
-        from_cluster: cluster,
+        from_cluster: serving?.cluster ?? null,
         to_cluster: request.to,
         known_epoch: application.highest_epoch,
-        epoch_before: placement === null ? null : application.epoch,
+        epoch_before: serving === undefined ? null : application.epoch,
         ledger: JSON.stringify(emptyLedger),
       })
       .execute();
@@ -108,6 +91,19 @@ export async function insertOperation(
       .execute();
   });
   return id;
+}
+
+/** @param on where the application serves now. */
+function assertPossible({ kind, application, to }: OperationRequest, on: string | undefined): void {
+  if (kind === "deploy" && on !== undefined)
+    throw new AppError(
+      "already-deployed",
+      `cannot deploy ${application}: it runs on ${on}; migrate it instead`,
+    );
+  if (kind === "migrate" && on === undefined)
+    throw new AppError("not-deployed", `cannot migrate ${application}: it is not deployed; deploy it first`);
+  if (kind === "migrate" && on === to)
+    throw new AppError("same-cluster", `cannot migrate ${application} to ${to}: it is there already`);
 }
 
 async function assertUnlocked(

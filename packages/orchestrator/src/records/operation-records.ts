@@ -33,10 +33,12 @@ export const livingStates = [
 /** Operations and their steps: every change raises the operation's version and wakes whoever waits for it. */
 export class OperationRecords {
   readonly #database: Database;
-  readonly #changes = new EventEmitter().setMaxListeners(0);
+  readonly #changes: EventEmitter;
 
-  constructor(database: Database) {
+  /** @param changes tells of every change, by the operation's id. */
+  constructor(database: Database, changes: EventEmitter = new EventEmitter()) {
     this.#database = database;
+    this.#changes = changes.setMaxListeners(0);
   }
 
   async find(id: string): Promise<Operation | null> {

@@ -65,9 +65,11 @@ export class PlacementRecords {
         application_url: applicationUrl,
       })
       .where("id", "=", id)
-      .returning("public_key")
+      // A stranger's address must not become the route either.
+      .where((eb) => eb.or([eb("public_key", "is", null), eb(sql`public_key ->> 'x'`, "=", key.x)]))
+      .returning("id")
       .executeTakeFirst();
-    if (row?.public_key?.x !== key.x)
+    if (row === undefined)
       throw new AppError(
         "agent-identity",
         `cannot trust the agent of ${id}: it has another key than recorded; a lost key means a new placement`,

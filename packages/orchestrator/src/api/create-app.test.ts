@@ -1,0 +1,282 @@
+import {
+  type ErrorCode,
+  errorTable,
+  newOperationId,
+  newPlacementId,
+  problemContentType,
+} from "@baton/protocol";
+import type { Hono } from "hono";
+import { pino } from "pino";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { confirmReceipt } from "../confirm-receipt.ts";
+import {
+  type RecordsBed,
+  applicationManifest,
+  clusterManifest,
+  createSigner,
+  openRecordsBed,
+  storageManifest,
+} from "../fixtures/records-bed.ts";
+import { type AppDeps, createApp } from "./create-app.ts";
+
+const adminToken = "the-admin-token";
+const logged: string[] = [];
+const log = pino({ level: "error" }, { write: (line: string) => void logged.push(line) });
+let bed: RecordsBed;
+let deps: AppDeps;
+let app: Hono;
+let delivered: string[][];
+
+beforeAll(async () => {
+  bed = await openRecordsBed();
+});
+afterAll(() => bed.end());
+beforeEach(() => {
+  delivered = [];
+  logged.length = 0;
+  const { catalog, operations, placements } = bed;
+  deps = {
+    adminToken,
+    log,
+    clusters: () => catalog.clusters(),
+    applications: () => catalog.applications(),
+    async apply(manifest) {
+      if (manifest.kind === "cluster") await catalog.putCluster(manifest);
+      else if (manifest.kind === "storage") await catalog.putStorage(manifest);
+      else await catalog.putApplication(manifest);
+      return manifest;
+    },
+    route: (application) => placements.route(application),
+    operations: (application) => operations.list(application),
+    operation: (id, { after, waitMs }) => operations.waitForChange(id, after, waitMs),
+    startOperation: (request) => bed.insert(request),
+    confirm: (jws) =>
+      confirmReceipt({ ...bed, deliver: async (...message) => void delivered.push(message) }, jws),
+  };
+  app = createApp(deps);
+});
+
+interface Call {
+  readonly method?: string;
+  readonly body?: unknown;
+  readonly raw?: string;
+  readonly authorization?: string | null;
+}
+
+async function call(
+  path: string,
+  { method = "GET", body, raw, authorization }: Call = {},
+): Promise<Response> {
+  const headers: Record<string, string> = {};
+  if (authorization !== null) headers["authorization"] = authorization ?? `Bearer ${adminToken}`;
+  const text = raw ?? (body === undefined ? undefined : JSON.stringify(body));
+  return app.request(path, { method, headers, ...(text === undefined ? {} : { body: text }) });
+}
+
+async function expectProblem(answer: Promise<Response>, code: ErrorCode, ...parts: readonly string[]) {
+  const response = await answer;
+  const problem: unknown = await response.json();
+  expect(response.headers.get("content-type")).toBe(problemContentType);
+  expect(problem).toMatchObject({ code, status: response.status, title: errorTable[code].title });
+  expect(response.status).toBe(errorTable[code].status);
+  for (const part of parts) expect(problem).toMatchObject({ detail: expect.stringContaining(part) });
+  return response;
+}
+
+const put = (path: string, body: unknown) => call(path, { method: "PUT", body });
+const post = (path: string, body: unknown, more: Call = {}) => call(path, { method: "POST", body, ...more });
+
+describe("the admin token", () => {
+  it("is asked for before anything is said, in the same words whatever is wrong with it", async () => {
+    const wrong = [
+      null,
+      "",
+      "Bearer",
+      "Bearer x",
+      `Bearer ${adminToken}x`,
+      `Basic ${adminToken}`,
+      adminToken,
+    ];
+    const paths = ["/v1/clusters", "/v1/applications/nobody/route", "/v1/operations/x", "/v1/nothing"];
+    const answers = [];
+    for (const authorization of wrong)
+      for (const path of paths) {
+        const response = await expectProblem(call(path, { authorization }), "unauthenticated");
+        answers.push(response.headers.get("www-authenticate"));
+      }
+    expect(new Set(answers)).toEqual(new Set(["Bearer"]));
+    const bodies = await Promise.all(
+      wrong.map(async (given) => (await call("/v1/clusters", { authorization: given })).text()),
+    );
+    expect(new Set(bodies).size).toBe(1);
+  });
+
+  it("is taken with its scheme in any case (RFC 9110)", async () => {
+    expect((await call("/v1/clusters", { authorization: `bearer ${adminToken}` })).status).toBe(200);
+  });
+
+  it("is not needed to see that the process lives", async () => {
+    expect((await call("/livez", { authorization: null })).status).toBe(200);
+  });
+});
+
+describe("a manifest", () => {
+  it("is applied and shown, with its defaults", async () => {
+    const cluster = clusterManifest("quay");
+    expect(await (await put("/v1/clusters/quay", cluster)).json()).toEqual(cluster);
+    const { prefix, credentials, bucket, endpoint } = storageManifest("silo");
+    const given = { kind: "storage", name: "silo", prefix, bucket, endpoint, credentials };
+    expect(await (await put("/v1/storages/silo", given)).json()).toMatchObject({ region: "us-east-1" });
+    await put("/v1/applications/ledger", applicationManifest("ledger", "silo"));
+    expect(await (await call("/v1/clusters")).json()).toMatchObject({
+      items: expect.arrayContaining([cluster]),
+    });
+    expect(await (await call("/v1/applications")).json()).toMatchObject({
+      items: expect.arrayContaining([applicationManifest("ledger", "silo")]),
+    });
+  });
+
+  it("that is wrong is refused with every wrong field and what is allowed", async () => {
+    const manifest = applicationManifest("wrong", "silo");
+    await expectProblem(
+      put("/v1/applications/wrong", {
+        ...manifest,
+        replicas: 2,
+        hook: { ...manifest.hook, graceMs: "soon", kill: 1 },
+      }),
+      "invalid-manifest",
+      'unknown field "replicas" (allowed: kind, name, storage, workload, hook, readiness, verify)',
+      '"hook.graceMs"',
+      '"kill"',
+      "(allowed: signal, graceMs, killAllowed, gracefulExitCodes)",
+    );
+    await expectProblem(put("/v1/applications/wrong", {}), "invalid-manifest", '"name"', '"storage"');
+    await expectProblem(put("/v1/clusters/wrong", manifest), "invalid-manifest", '"kind"', '"driver"');
+    await expectProblem(call("/v1/applications/wrong/route"), "unknown-application");
+  });
+
+  it("that is of another name than the path is refused", async () => {
+    await expectProblem(put("/v1/clusters/quay", clusterManifest("pier")), "invalid-manifest", '"pier"');
+  });
+
+  it("that is no JSON, or too large, is refused and not echoed", async () => {
+    for (const raw of ["<hunter2>", "", "{", '{"hunter2"']) {
+      const answer = await expectProblem(
+        call("/v1/clusters/quay", { method: "PUT", raw }),
+        "invalid-manifest",
+        "cannot read the cluster manifest: the body is not JSON",
+      );
+      expect(answer.status).toBe(400);
+    }
+    const large = { ...clusterManifest("quay"), directory: `/${"x".repeat(1_100_000)}` };
+    await expectProblem(put("/v1/clusters/quay", large), "invalid-request", "1048576");
+    await expectProblem(
+      post("/v1/confirmations", { receipt: "x".repeat(40_000) }),
+      "invalid-request",
+      '"receipt"',
+    );
+  });
+});
+
+describe("an operation", () => {
+  it("is accepted with the place where it can be seen", async () => {
+    const application = await bed.declare();
+    const answer = await post("/v1/operations", { kind: "deploy", application, to: "harbor-a" });
+    const operation = (await answer.json()) as { id: string };
+    expect(answer.status).toBe(202);
+    expect(answer.headers.get("location")).toBe(`/v1/operations/${operation.id}`);
+    expect(await (await call(answer.headers.get("location") ?? "")).json()).toEqual(operation);
+    expect(await (await call(`/v1/operations?application=${application}`)).json()).toEqual({
+      items: [operation],
+    });
+    await expectProblem(
+      post("/v1/operations", { kind: "deploy", application, to: "harbor-b" }),
+      "operation-open",
+    );
+  });
+
+  it("that cannot be is refused", async () => {
+    const { application } = await bed.deployed();
+    const request = (more: object) =>
+      post("/v1/operations", { kind: "migrate", application, to: "harbor-b", ...more });
+    await expectProblem(request({ application: "nobody" }), "unknown-application", application);
+    await expectProblem(request({ to: "nowhere" }), "unknown-cluster", "harbor-a, harbor-b");
+    await expectProblem(request({ to: "harbor-a" }), "same-cluster");
+    await expectProblem(request({ kind: "deploy" }), "already-deployed");
+    await expectProblem(request({ kind: "explode" }), "invalid-request", '"kind"');
+    await expectProblem(request({ force: true }), "invalid-request", '"force"');
+    await expectProblem(request({ to: "No Name!" }), "invalid-request", '"to"', "DNS label");
+    expect(await bed.operations.list(application)).toHaveLength(1);
+  });
+
+  it("is shown at once, or as soon as it is newer than the one that is known", async () => {
+    const { id, version } = await bed.insert({
+      kind: "deploy",
+      application: await bed.declare(),
+      to: "harbor-a",
+    });
+    const seen = async (query: string) => (await call(`/v1/operations/${id}${query}`)).json();
+    expect(await seen("")).toMatchObject({ version });
+    expect(await seen(`?after=${version}`)).toMatchObject({ version });
+    expect(await seen(`?waitMs=20&after=${version}`)).toMatchObject({ version });
+    const waiting = seen(`?waitMs=20000&after=${version}`);
+    await bed.operations.setStep(id, "preflight", "running", null);
+    expect(await waiting).toMatchObject({ version: version + 1 });
+  });
+
+  it("is not waited for in other words", async () => {
+    const path = `/v1/operations/${newOperationId()}`;
+    for (const query of ["waitMs=soon", "waitMs=-1", "waitMs=1e3", "waitMs=", "after=1.5", "waitMs=99999999"])
+      await expectProblem(call(`${path}?${query}`), "invalid-request", `"${query.split("=")[0]}"`);
+    await expectProblem(
+      call(`${path}?wait=1`),
+      "invalid-request",
+      'unknown field "wait" (allowed: waitMs, after)',
+    );
+    await expectProblem(call(path), "unknown-operation");
+  });
+});
+
+describe("a confirmation", () => {
+  it("is accepted without the admin token by its signature, and changes nothing without", async () => {
+    const { application, target: placement } = await bed.deployed();
+    const [signer, stranger] = [await createSigner(), await createSigner()];
+    await bed.placements.pinKey(placement, signer.publicKey, "http://127.0.0.1:1");
+    const { id: operation } = await bed.insert({ kind: "migrate", application, to: "harbor-b" });
+    const about = { application, operation, placement };
+    const confirm = async (receipt: unknown) =>
+      post("/v1/confirmations", { receipt }, { authorization: null });
+
+    await expectProblem(confirm((await stranger.sign(about)).jws), "receipt-invalid");
+    const unknown = await stranger.sign({ ...about, placement: newPlacementId() });
+    await expectProblem(confirm(unknown.jws), "unknown-placement");
+    await expectProblem(confirm("garbage"), "receipt-invalid");
+    await expectProblem(confirm(7), "invalid-request", '"receipt"');
+    expect(delivered).toEqual([]);
+    expect((await bed.operations.find(operation))?.receipt).toBeNull();
+
+    const { jws, receipt } = await signer.sign(about);
+    expect((await confirm(jws)).status).toBe(204);
+    expect(delivered).toEqual([[operation, receipt.key, jws]]);
+  });
+});
+
+describe("a failure", () => {
+  it("at a path where nothing is says so and does not echo it", async () => {
+    for (const path of ["/", "/v2/hunter2", "/v1/hunter2", "/v1/clusters/%E0%A4%A", "/livez/hunter2"]) {
+      const answer = await expectProblem(call(path), "not-found");
+      expect(await (await call(path)).text()).not.toContain("hunter2");
+      expect(answer.status).toBe(404);
+    }
+    await expectProblem(call("/v1/clusters", { method: "DELETE" }), "not-found");
+  });
+
+  it("inside is logged and not shown", async () => {
+    deps = { ...deps, clusters: () => Promise.reject(new Error("password hunter2")) };
+    app = createApp(deps);
+    const answer = await expectProblem(call("/v1/clusters"), "internal");
+    expect(answer.status).toBe(500);
+    expect(await (await call("/v1/clusters")).text()).not.toContain("hunter2");
+    expect(logged.join("")).toContain("hunter2");
+  });
+});

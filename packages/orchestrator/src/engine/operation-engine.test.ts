@@ -1,0 +1,188 @@
+import { noFaults } from "@baton/migration";
+import { AppError, type Operation } from "@baton/protocol";
+import { pino } from "pino";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { type RecordsBed, openRecordsBed } from "../fixtures/records-bed.ts";
+import { type OperationPorts, openOperationPorts } from "../ports/operation-ports.ts";
+import { createDbosEngine } from "./dbos-engine.ts";
+import { type OperationEngine, launchOperationEngine } from "./operation-engine.ts";
+import { sweep } from "./sweep.ts";
+
+const log = pino({ level: "silent" });
+const unused = () => Promise.reject(new Error("not asked for"));
+let bed: RecordsBed;
+let engine: OperationEngine;
+/** Applications whose lease contradicts the records, and operations whose workflow fails before its saga begins. */
+const contradicted = new Set<string>();
+const broken = new Set<string>();
+let gatesAsked = 0;
+
+beforeAll(async () => {
+  bed = await openRecordsBed();
+  const key = { kty: "OKP", crv: "Ed25519", x: "x".repeat(43) } as const;
+  const ports = async (operation: string): Promise<OperationPorts> => {
+    if (broken.has(operation)) throw new Error("no ports");
+    const { database, operations, placements } = bed;
+    return openOperationPorts(
+      {
+        database,
+        operations,
+        placements,
+        // The cluster is fine and the secrets are not there: preflight fails, and nothing has to be taken back.
+        cluster: async (name) => {
+          const capabilities = { holdsStandby: true, witnessesFromOutside: true, reachesAgents: true };
+          return {
+            name,
+            capabilities,
+            check: async () => undefined,
+            place: unused,
+            find: unused,
+            witness: unused,
+            remove: async () => undefined,
+            list: unused,
+          };
+        },
+        signingKey: { ...key, d: "d".repeat(43) },
+        commandKey: key,
+        confirmUrl: "http://127.0.0.1:9/v1/confirmations",
+        installation: "here",
+      },
+      operation,
+    );
+  };
+  engine = await launchOperationEngine({
+    databaseUrl: bed.url,
+    records: bed.operations,
+    ports,
+    faults: () => noFaults,
+    reconciled: async (application) => {
+      gatesAsked += 1;
+      return contradicted.has(application) ? "the lease is newer" : null;
+    },
+    log,
+  });
+});
+afterAll(async () => {
+  await engine.stop();
+  await bed.end();
+});
+
+const insert = async (): Promise<Operation> =>
+  bed.insert({ kind: "deploy", application: await bed.declare(), to: "harbor-a" });
+const sweepOnce = (using: OperationEngine = engine) =>
+  sweep({ database: bed.database, operations: bed.operations, engine: using, log });
+const ended = async ({ id }: Operation) =>
+  vi.waitFor(
+    async () => {
+      const operation = await bed.operations.find(id);
+      if (operation === null || operation.endedAt === null) throw new Error("it is still open");
+      return operation;
+    },
+    { timeout: 10_000 },
+  );
+const stateOf = async ({ id }: Operation) => (await engine.survey([id]))[0]?.state;
+
+describe("an operation", () => {
+  it("runs once, however often it is started, and is taken back with the reason when a step fails", async () => {
+    const operation = await insert();
+    const before = gatesAsked;
+    await Promise.all([engine.start(operation.id), engine.start(operation.id), sweepOnce()]);
+    expect(await ended(operation)).toMatchObject({
+      state: "rolled-back",
+      reason: expect.stringMatching(
+        /^preflight failed: .*cannot read the secret \/secrets\/(control|data): ENOENT$/,
+      ),
+    });
+    await engine.start(operation.id);
+    expect(gatesAsked - before).toBe(1);
+  });
+
+  it("halts and keeps its lock where the lease contradicts the records", async () => {
+    const operation = await insert();
+    contradicted.add(operation.application);
+    await engine.start(operation.id);
+    expect(await ended(operation)).toMatchObject({ state: "halted", reason: "the lease is newer" });
+    const again = { kind: "deploy", application: operation.application, to: "harbor-b" } as const;
+    await expect(bed.insert(again)).rejects.toMatchObject({ code: "operation-halted" });
+  });
+});
+
+describe("the sweep", () => {
+  it("starts what was recorded and never started", async () => {
+    const operation = await insert();
+    expect(await stateOf(operation)).toBe("missing");
+    await sweepOnce();
+    expect((await ended(operation)).state).toBe("rolled-back");
+  });
+
+  it("halts what has a dead workflow, and keeps its lock", async () => {
+    const operation = await insert();
+    broken.add(operation.id);
+    await engine.start(operation.id);
+    await vi.waitFor(async () => expect(await stateOf(operation)).toBe("dead"));
+    expect((await bed.operations.find(operation.id))?.state).toBe("open");
+    await sweepOnce();
+    expect(await bed.operations.find(operation.id)).toMatchObject({
+      state: "halted",
+      reason: "its workflow ended as ERROR before the operation did",
+    });
+  });
+
+  it("leaves alone what ended while it looked", async () => {
+    const operation = await insert();
+    const slow: OperationEngine = {
+      ...engine,
+      survey: async (operations) => {
+        await bed.operations.commit(operation.id, 1);
+        await bed.operations.end(operation.id, { state: "committed" });
+        return operations.map((id) => ({ operation: id, state: "dead", why: "SUCCESS" }));
+      },
+    };
+    await sweepOnce(slow);
+    expect(await bed.operations.find(operation.id)).toMatchObject({ state: "committed", reason: null });
+  });
+});
+
+/* Outside a workflow DBOS runs a step and records nothing: the result is what the journal would hold. */
+describe("a step", () => {
+  const lines: string[] = [];
+  const engineOfSteps = createDbosEngine(pino({}, { write: (line: string) => void lines.push(line) }));
+
+  it("that succeeds is its value", async () => {
+    expect(await engineOfSteps.step("stop", 1_000, async () => ({ epoch: 2 }))).toEqual({
+      ok: true,
+      value: { epoch: 2 },
+    });
+  });
+
+  it("that fails is a value as well, with the error's code and sentence", async () => {
+    const work = () => Promise.reject(new AppError("stop-refused", "cannot stop: it runs"));
+    expect(await engineOfSteps.step("stop", 1_000, work)).toEqual({
+      ok: false,
+      error: { code: "stop-refused", detail: "cannot stop: it runs" },
+    });
+  });
+
+  it("that fails in an unknown way tells the log, and the journal only that", async () => {
+    const work = () => Promise.reject(new Error("password hunter2"));
+    const result = await engineOfSteps.step("stop", 1_000, work);
+    expect(result).toMatchObject({ ok: false, error: { code: "internal" } });
+    expect(JSON.stringify(result)).not.toContain("hunter2");
+    expect(lines.join("")).toContain("hunter2");
+  });
+
+  it("that takes too long is aborted and counts as failed, even if it does not listen", async () => {
+    let reason: unknown;
+    const result = await engineOfSteps.step("stop", 20, (signal) => {
+      signal.addEventListener("abort", () => {
+        reason = signal.reason;
+      });
+      return new Promise<never>(() => undefined);
+    });
+    expect(result).toEqual({
+      ok: false,
+      error: { code: "deadline-exceeded", detail: "cannot finish stop: 20 ms have passed" },
+    });
+    expect(reason).toMatchObject({ code: "deadline-exceeded" });
+  });
+});

@@ -1,0 +1,123 @@
+import { AppError } from "@baton/protocol";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type RecordsBed, openRecordsBed } from "../fixtures/records-bed.ts";
+import { sagas } from "./new-operation.ts";
+
+let bed: RecordsBed;
+beforeAll(async () => {
+  bed = await openRecordsBed();
+});
+afterAll(() => bed.end());
+
+describe("a new operation", () => {
+  it("has everything that it needs before it runs", async () => {
+    const { application, target } = await bed.deployed();
+    const operation = await bed.insert({ kind: "migrate", application, to: "harbor-b" });
+    expect(operation).toMatchObject({
+      kind: "migrate",
+      state: "open",
+      from: "harbor-a",
+      to: "harbor-b",
+      source: target,
+      epochBefore: 1,
+      endedAt: null,
+    });
+    expect(operation.target).not.toBe(target);
+    expect(operation.steps.map(({ name }) => name)).toEqual(sagas.migrate.steps.map(({ name }) => name));
+    const [source, next] = await Promise.all(
+      [target, operation.target].map((placement) => bed.placements.find(placement)),
+    );
+    expect(next).toMatchObject({ cluster: "harbor-b", deployment: source?.deployment, publicKey: null });
+  });
+
+  it("runs the deployment that was made, whatever the application's instructions say since", async () => {
+    const { application } = await bed.deployed();
+    const manifest = await bed.catalog.application(application);
+    await bed.catalog.putApplication({
+      ...manifest,
+      workload: { ...manifest.workload, command: ["another"] },
+    });
+    const { target } = await bed.insert({ kind: "migrate", application, to: "harbor-b" });
+    expect((await bed.placements.find(target)).manifest).toEqual(manifest);
+  });
+
+  it("is one of an application, however many are asked for at once", async () => {
+    const { application } = await bed.deployed();
+    const request = { kind: "migrate", application, to: "harbor-b" } as const;
+    const results = await Promise.allSettled([1, 2, 3, 4, 5, 6].map(() => bed.insert(request)));
+    const won = results.filter(({ status }) => status === "fulfilled");
+    const lost = results.flatMap((result) => (result.status === "rejected" ? [result.reason] : []));
+    expect(won).toHaveLength(1);
+    expect(lost).toMatchObject(Array.from({ length: 5 }, () => ({ code: "operation-open" })));
+  });
+
+  it("is refused by the table itself where another is open", async () => {
+    const { application } = await bed.deployed();
+    const { id } = await bed.insert({ kind: "migrate", application, to: "harbor-b" });
+    const row = await bed.database
+      .selectFrom("operations")
+      .selectAll()
+      .where("id", "=", id)
+      .executeTakeFirstOrThrow();
+    const copy = { ...row, id: `${id}x`, receipt: null, ledger: JSON.stringify(row.ledger) };
+    await expect(bed.database.insertInto("operations").values(copy).execute()).rejects.toThrow(
+      "one_open_operation",
+    );
+  });
+
+  it("waits for the end of the one that is open, and for a person where it halted", async () => {
+    const { application } = await bed.deployed();
+    const request = { kind: "migrate", application, to: "harbor-b" } as const;
+    const first = await bed.insert(request);
+    await bed.operations.beginRollback(first.id, { code: "internal", detail: "it failed" });
+    await expect(bed.insert(request)).rejects.toMatchObject({
+      code: "operation-open",
+      message: expect.stringContaining(first.id),
+    });
+    await bed.operations.end(first.id, { state: "halted", reason: { code: "internal", detail: "it stuck" } });
+    await expect(bed.insert(request)).rejects.toMatchObject({
+      code: "operation-halted",
+      message: expect.stringContaining("it stuck"),
+    });
+    expect((await bed.operations.find(first.id))?.state).toBe("halted");
+  });
+
+  it("follows one that was taken back", async () => {
+    const { application } = await bed.deployed();
+    const request = { kind: "migrate", application, to: "harbor-b" } as const;
+    const { id } = await bed.insert(request);
+    await bed.operations.end(id, { state: "rolled-back", reason: { code: "internal", detail: "it failed" } });
+    await expect(bed.insert(request)).resolves.toMatchObject({ state: "open" });
+  });
+
+  it("is refused where the lease contradicts the records", async () => {
+    const { application } = await bed.deployed();
+    const request = { kind: "migrate", application, to: "harbor-b" } as const;
+    await bed.placements.halt(application, "the lease is newer");
+    await expect(bed.insert(request)).rejects.toMatchObject({
+      code: "operation-halted",
+      message: `cannot migrate ${application}: the lease is newer`,
+    });
+    await bed.placements.halt(application, null);
+    await expect(bed.insert(request)).resolves.toMatchObject({ state: "open" });
+  });
+
+  it("names what is known where it is asked for what is not", async () => {
+    const fresh = await bed.declare();
+    const { application: served } = await bed.deployed();
+    const cases = [
+      ["deploy", "nowhere", "harbor-a", "unknown-application", served],
+      ["deploy", fresh, "nowhere", "unknown-cluster", "harbor-a, harbor-b"],
+      ["migrate", fresh, "harbor-b", "not-deployed", fresh],
+      ["deploy", served, "harbor-b", "already-deployed", "harbor-a"],
+      ["migrate", served, "harbor-a", "same-cluster", "harbor-a"],
+    ] as const;
+    for (const [kind, application, to, code, named] of cases) {
+      const error = await bed.insert({ kind, application, to }).catch((reason: unknown) => reason);
+      expect(error).toBeInstanceOf(AppError);
+      expect(error).toMatchObject({ code, message: expect.stringContaining(named) });
+    }
+    expect(await bed.operations.list(fresh)).toEqual([]);
+    expect(await bed.operations.list(served)).toHaveLength(1);
+  });
+});
