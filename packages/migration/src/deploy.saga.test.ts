@@ -1,42 +1,28 @@
 import { describe, expect, it } from "vitest";
-import { type FakeWorld, createFakeWorld, input, targetId } from "./fakes/fake-world.ts";
-import { runInWorld, testSaga } from "./fakes/saga.testsuite.ts";
+import { type FakeWorld, createFakeWorld, input } from "./fakes/fake-world.ts";
+import { expectPromises, runInWorld, testSaga } from "./fakes/saga.testsuite.ts";
 import { deploy } from "./deploy.saga.ts";
 import type { DeployInput } from "./ports.ts";
-import type { SagaEnd } from "./progress.port.ts";
 
 const emptyWorld = (): Promise<FakeWorld> => Promise.resolve(createFakeWorld());
 
-async function expectPromises(world: FakeWorld, end: SagaEnd): Promise<void> {
-  const lease = (await world.lease())?.lease;
-  expect(world.overlaps).toEqual([]);
-  expect(world.records.highest).toBeGreaterThanOrEqual(lease?.epoch ?? 0);
-  if (end.state === "committed") {
-    expect(world.target).toMatchObject({ state: "running", clientsLetIn: true });
-    expect(lease).toMatchObject({ holder: targetId, state: "running", epoch: world.target.epoch });
-    return;
-  }
-  expect(world.running.size).toBe(0);
-  expect(["absent", "removed"]).toContain(world.target.state);
-  expect(["stopped", undefined]).toContain(lease?.state);
-}
-
-testSaga({ saga: deploy, open: emptyWorld, portsOf: (world) => world.ports, expectPromises });
+testSaga({ saga: deploy, open: emptyWorld, portsOf: (world) => world.ports });
 
 const deployIn = (world: FakeWorld, given: DeployInput = input) =>
-  runInWorld({ saga: deploy, world, ports: world.ports, input: given });
+  runInWorld({ saga: deploy, world, openPorts: () => world.ports, input: given });
 
 describe("deploy", () => {
   it("continues with the next epoch of a lease whose last run has ended", async () => {
     const world = createFakeWorld();
     await world.serveOnSource();
+    world.wasServing = false;
     const { run, epoch } = world.source;
     if (run === null) throw new Error("the source has no run");
     await world.source.stop({ key: "k", run, epoch, deadlineMs: 1 }, AbortSignal.timeout(1_000));
     const { end } = await deployIn(world);
-    await expectPromises(world, end);
+    expectPromises(world, end);
     expect(end.state).toBe("committed");
-    expect((await world.lease())?.lease.epoch).toBe(2);
+    expect(world.lease()?.epoch).toBe(2);
   });
 
   it("refuses while the lease is somebody's", async () => {

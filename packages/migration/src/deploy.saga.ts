@@ -5,12 +5,15 @@
 //   before commit the target is removed again; the claim of the prefix stays, since it is the application's
 
 import { AppError, newNonce } from "@baton/protocol";
-import { type LeaseWrite, assertProbe, planLeaseChange } from "@baton/storage";
+import { assertProbe, planLeaseChange } from "@baton/storage";
+import { type UndoCtx, endTarget } from "./end-target.ts";
 import type { DeployInput, DeployPorts } from "./ports.ts";
 import { type StepContext, saga } from "./saga.ts";
+import { patientMs } from "./stop-times.ts";
 import {
-  type Granted,
+  type PlannedGrant,
   commit,
+  handOver,
   placeTarget,
   removeTarget,
   startTarget,
@@ -18,15 +21,19 @@ import {
   verifyTarget,
 } from "./target-steps.ts";
 
-type Ctx<Done = unknown, Intent = undefined> = StepContext<DeployInput, DeployPorts, Done, Intent>;
+type Ctx = StepContext<DeployInput, DeployPorts, unknown>;
 
 export const deploy = saga<DeployInput, DeployPorts>("deploy@1")
   .step("preflight", preflight, { deadlineMs: 60_000 })
   .step("claim", claimPrefix, { deadlineMs: 30_000 })
-  .step("prepare", placeTarget, { undo: { run: removeTarget }, deadlineMs: 60_000 })
-  .step("handOver", handOver, { intend: planHandOver, undo: { run: stopTarget }, deadlineMs: 30_000 })
-  .step("start", startTarget, { undo: { run: stopTarget }, deadlineMs: 120_000 })
-  .step("verify", verifyTarget, { deadlineMs: 60_000 })
+  .step("prepare", placeTarget, { undo: { run: removeTarget, deadlineMs: 60_000 }, deadlineMs: 60_000 })
+  .step("handOver", handOver, {
+    intend: planHandOver,
+    undo: { run: takeBackGrant, deadlineMs: patientMs },
+    deadlineMs: 30_000,
+  })
+  .step("start", startTarget, { undo: { run: stopTarget, deadlineMs: patientMs }, deadlineMs: patientMs })
+  .step("verify", verifyTarget, { deadlineMs: patientMs })
   .pivot("commit", commit, { deadlineMs: 30_000 });
 
 async function preflight({ input, ports, signal }: Ctx): Promise<null> {
@@ -41,14 +48,15 @@ async function claimPrefix({ ports, signal }: Ctx): Promise<null> {
 }
 
 /** The first lease, or the next epoch of one whose last run has ended. */
-async function planHandOver({ input, operation, ports, signal }: Ctx): Promise<LeaseWrite> {
+async function planHandOver({ input, operation, ports, signal }: Ctx): Promise<PlannedGrant> {
   const current = await ports.lease.read(signal);
   if (current === null && input.knownEpoch > 0)
     throw new AppError(
       "lease-missing",
       `cannot deploy ${input.application}: its lease, known with epoch ${input.knownEpoch}, is missing from the bucket`,
     );
-  const to = { owner: ports.lease.owner, holder: ports.target.placement, grant: newNonce(), operation };
+  const grant = newNonce();
+  const to = { owner: ports.lease.owner, holder: ports.target.placement, grant, operation };
   if (current !== null && current.lease.state !== "stopped")
     throw new AppError(
       "lease-mismatch",
@@ -61,16 +69,15 @@ async function planHandOver({ input, operation, ports, signal }: Ctx): Promise<L
         ? { kind: "create", application: input.application, prefix: ports.lease.prefix, ...to }
         : { kind: "grant", from: current.lease, ...to },
   });
-  await ports.records.raiseEpoch(write.lease.epoch);
-  return write;
+  const { epoch } = write.lease;
+  await ports.records.raiseEpoch(epoch);
+  return { epoch, grant, write };
 }
 
-async function handOver({ input, ports, intent, signal }: Ctx<unknown, LeaseWrite>): Promise<Granted> {
-  const applied = await ports.lease.apply(intent, signal);
-  if (applied.kind === "superseded")
-    throw new AppError(
-      "lease-superseded",
-      `cannot deploy ${input.application}: somebody else changed the lease`,
-    );
-  return { epoch: intent.lease.epoch, grant: intent.lease.grant ?? "" };
+/** Whether the grant is still on its way can only be known by writing it (safety rule 7); then it is burned. */
+async function takeBackGrant(ctx: UndoCtx): Promise<void> {
+  const planned = ctx.intents["handOver"] as PlannedGrant | undefined;
+  if (planned === undefined) return;
+  await ctx.ports.lease.apply(planned.write, ctx.signal);
+  await endTarget(ctx);
 }

@@ -1,4 +1,4 @@
-import { isAppError } from "@baton/protocol";
+import { AppError, isAppError } from "@baton/protocol";
 import { describe, expect, it } from "vitest";
 import {
   type FakeWorld,
@@ -8,10 +8,10 @@ import {
   sourceId,
   targetId,
 } from "./fakes/fake-world.ts";
-import { failing, runInWorld, testSaga } from "./fakes/saga.testsuite.ts";
+import { at, expectPromises, failing, runInWorld, testSaga } from "./fakes/saga.testsuite.ts";
 import { migrate } from "./migrate.saga.ts";
 import type { DeployInput } from "./ports.ts";
-import { type Faults, type SagaEnd, noFaults } from "./progress.port.ts";
+import { type Faults, noFaults } from "./progress.port.ts";
 
 async function servingWorld(): Promise<FakeWorld> {
   const world = createFakeWorld();
@@ -20,32 +20,16 @@ async function servingWorld(): Promise<FakeWorld> {
 }
 
 const migrateIn = (world: FakeWorld, faults: Faults = noFaults, given: DeployInput = input) =>
-  runInWorld({ saga: migrate, world, ports: world.ports, faults, input: given });
+  runInWorld({ saga: migrate, world, openPorts: () => world.ports, faults, input: given });
 
-async function expectPromises(world: FakeWorld, end: SagaEnd): Promise<void> {
-  const lease = (await world.lease())?.lease;
-  expect(world.overlaps).toEqual([]);
-  expect(world.running.size).toBe(1);
-  expect(lease?.state).toBe("running");
-  expect(world.records.highest).toBeGreaterThanOrEqual(lease?.epoch ?? Infinity);
-  const [holder, other] =
-    end.state === "committed" ? [world.target, world.source] : [world.source, world.target];
-  expect(lease).toMatchObject({ holder: holder.placement, run: holder.run, epoch: holder.epoch });
-  expect(holder).toMatchObject({ state: "running", clientsLetIn: true });
-  expect(["removed", "absent"]).toContain(other.state);
-  expect(world.records.placement).toBe(holder.placement);
-  expect(world.records.epoch).toBe(lease?.epoch);
-  if (end.state === "rolled-back") expect(world.source.effects.placed).toBe(1);
-}
-
-testSaga({ saga: migrate, open: servingWorld, portsOf: (world) => world.ports, expectPromises });
+testSaga({ saga: migrate, open: servingWorld, portsOf: (world) => world.ports });
 
 describe("migrate", () => {
   it("moves the application and retires the source", async () => {
     const world = await servingWorld();
     const { end } = await migrateIn(world);
     expect(end).toEqual({ state: "committed" });
-    await expectPromises(world, end);
+    expectPromises(world, end);
     expect(world.source.effects).toEqual({ placed: 1, removed: 1, execs: 1, stops: 1, burns: 0 });
     expect(world.target.effects).toEqual({ placed: 1, removed: 0, execs: 1, stops: 0, burns: 0 });
     expect(world.records.retired).toEqual([sourceId]);
@@ -59,10 +43,18 @@ describe("migrate", () => {
     expect(world.records.placement).toBe(targetId);
   });
 
+  it("halts after the pivot, and removes nothing, while a process of the source lives", async () => {
+    const world = await servingWorld();
+    const revived = at({ step: "retire", moment: "before" }, () => (world.source.state = "running"));
+    const { end } = await migrateIn(world, revived);
+    expect(end).toMatchObject({ state: "halted", reason: { code: "wrong-state" } });
+    expect(world.source.effects.removed).toBe(0);
+  });
+
   it("touches nothing when preflight finds something", async () => {
     const world = await servingWorld();
     world.source.clientsLetIn = true;
-    world.ports.lease.probe = () => Promise.reject(new Error("no answer"));
+    world.ports.lease.probe = () => Promise.reject(new AppError("storage-unreachable", "no answer"));
     const { end } = await migrateIn(world);
     expect(end).toMatchObject({
       state: "rolled-back",
@@ -79,8 +71,8 @@ describe("a source that does not stop as it should", () => {
     world.source.stopManner = "refused";
     const { end } = await migrateIn(world);
     expect(end).toMatchObject({ state: "rolled-back", reason: { code: "stop-refused" } });
-    await expectPromises(world, end);
-    expect((await world.lease())?.lease.epoch).toBe(1);
+    expectPromises(world, end);
+    expect(world.lease()?.epoch).toBe(1);
   });
 
   it("is withdrawn from when it is silent, and the late stop does nothing", async () => {
@@ -89,7 +81,7 @@ describe("a source that does not stop as it should", () => {
     const { end, names } = await migrateIn(world);
     expect(names).toContain("stop.settle");
     expect(end).toMatchObject({ state: "rolled-back", reason: { code: "stop-unknown" } });
-    await expectPromises(world, end);
+    expectPromises(world, end);
     world.source.stopManner = "graceful";
     const { run, epoch } = world.source;
     if (run === null) throw new Error("the source has no run");
@@ -103,9 +95,13 @@ describe("a source that does not stop as it should", () => {
   it("starts again in place when it crashed during the stop: that is no graceful stop", async () => {
     const world = await servingWorld();
     world.source.stopManner = "crashed-during-stop";
+    const { run } = world.source;
+    if (run === null) throw new Error("the source has no run");
     const { end } = await migrateIn(world);
     expect(end).toMatchObject({ state: "rolled-back", reason: { code: "handover-refused" } });
-    await expectPromises(world, end);
+    const late = { key: "late", run, epoch: 1, deadlineMs: 1 };
+    await expect(world.source.stop(late, AbortSignal.timeout(1_000))).rejects.toThrow("that run is over");
+    expectPromises(world, end);
   });
 
   it("halts the operation when its receipt says unknown and the agent is not running it", async () => {
@@ -129,21 +125,67 @@ describe("a source that does not stop as it should", () => {
       world.source.witnessed = witnessed;
       const { end } = await migrateIn(world);
       expect(end).toMatchObject({ state: "rolled-back", reason: { code: "handover-refused" } });
-      await expectPromises(world, end);
+      expectPromises(world, end);
       expect(world.target.effects.execs).toBe(0);
     },
   );
 });
 
+describe("the receipt of the stop", () => {
+  it("is asked for when its message is lost", async () => {
+    const world = await servingWorld();
+    world.journal.messages.set = () => world.journal.messages;
+    const { end } = await migrateIn(world);
+    expect(end).toEqual({ state: "committed" });
+    expectPromises(world, end);
+  });
+
+  it.each([
+    { key: "another" },
+    { placement: targetId },
+    { run: { placement: sourceId, instance: "1", counter: 7 } },
+  ])("is refused when it is about another stop: %o", async (fields) => {
+    const world = await servingWorld();
+    const { verifyReceipt } = world.source;
+    world.source.verifyReceipt = async (jws) => {
+      const { receipt } = await verifyReceipt(jws);
+      return { jws, receipt: { ...receipt, ...fields } };
+    };
+    const { end } = await migrateIn(world);
+    expect(end).toMatchObject({ state: "rolled-back", reason: { code: "receipt-invalid" } });
+    expectPromises(world, end);
+    expect(world.records.receipts).toEqual([]);
+  });
+});
+
 describe("a target that does not come up", () => {
+  it.each([null, "no route"])("is not used when its agent cannot read the bucket: %s", async (detail) => {
+    const world = await servingWorld();
+    const { place } = world.target;
+    world.target.place = async () => ({
+      ...(await place()),
+      lease: { reachable: false, lost: false, detail },
+    });
+    const { end } = await migrateIn(world);
+    expect(end).toMatchObject({
+      state: "rolled-back",
+      reason: {
+        code: "storage-unreachable",
+        detail: expect.stringContaining(detail ?? "no reason given") as string,
+      },
+    });
+    expectPromises(world, end);
+    expect(world.source.effects.stops).toBe(0);
+  });
+
   it("is stopped, and the source serves again with a higher epoch", async () => {
     const world = await servingWorld();
     world.target.verifyFails = true;
     const withCheck = { ...input, verify: { method: "POST", path: "/canary", timeoutMs: 1_000 } } as const;
     const { end } = await migrateIn(world, noFaults, withCheck);
     expect(end.state).toBe("rolled-back");
-    await expectPromises(world, end);
-    expect((await world.lease())?.lease.epoch).toBe(3);
+    expectPromises(world, end);
+    expect(world.lease()?.epoch).toBe(3);
   });
 
   it("exits at its start, and the source serves again", async () => {
@@ -151,7 +193,7 @@ describe("a target that does not come up", () => {
     world.target.startFails = true;
     const { end } = await migrateIn(world);
     expect(end).toMatchObject({ state: "rolled-back", reason: { code: "application-exited" } });
-    await expectPromises(world, end);
+    expectPromises(world, end);
   });
 
   it("halts the operation when it does not stop with proof", async () => {
@@ -176,7 +218,7 @@ describe("the store's unclear answers (safety rule 7)", () => {
       };
       const { end } = await migrateIn(world, faults);
       expect(end.state).toBe("committed");
-      await expectPromises(world, end);
-      expect((await world.lease())?.lease.epoch).toBe(2);
+      expectPromises(world, end);
+      expect(world.lease()?.epoch).toBe(2);
     });
 });

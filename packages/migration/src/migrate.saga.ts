@@ -6,15 +6,17 @@
 //   before commit everything is taken back and the source serves again; after it only forward, and the target serves
 
 import { AppError, newNonce } from "@baton/protocol";
-import { type LeaseWrite, planLeaseChange } from "@baton/storage";
+import { planLeaseChange } from "@baton/storage";
 import { decideHandover } from "./handover-table.ts";
 import type { DeployInput, MigratePorts, VerifiedReceipt } from "./ports.ts";
 import { preflight } from "./preflight-step.ts";
 import { type StepContext, saga } from "./saga.ts";
 import { chooseRun, giveBack, planGiveBack, requestStop, stopConfirmation } from "./source-steps.ts";
+import { patientMs } from "./stop-times.ts";
 import {
-  type Granted,
+  type PlannedGrant,
   commit,
+  handOver,
   placeTarget,
   removeTarget,
   startTarget,
@@ -22,20 +24,24 @@ import {
   verifyTarget,
 } from "./target-steps.ts";
 
-type Ctx<Done = unknown, Intent = undefined> = StepContext<DeployInput, MigratePorts, Done, Intent>;
+type Ctx<Done = unknown> = StepContext<DeployInput, MigratePorts, Done>;
 
 export const migrate = saga<DeployInput, MigratePorts>("migrate@1")
   .step("preflight", preflight, { deadlineMs: 60_000 })
-  .step("prepare", placeTarget, { undo: { run: removeTarget }, deadlineMs: 60_000 })
+  .step("prepare", placeTarget, { undo: { run: removeTarget, deadlineMs: 60_000 }, deadlineMs: 60_000 })
   .confirmed("stop", requestStop, stopConfirmation, {
     intend: chooseRun,
-    undo: { intend: planGiveBack, run: giveBack },
+    undo: { intend: planGiveBack, run: giveBack, deadlineMs: patientMs },
     deadlineMs: 30_000,
   })
-  .step("fence", fenceSource, { deadlineMs: 60_000 })
-  .step("handOver", handOver, { intend: planHandOver, undo: { run: stopTarget }, deadlineMs: 30_000 })
-  .step("start", startTarget, { undo: { run: stopTarget }, deadlineMs: 120_000 })
-  .step("verify", verifyTarget, { deadlineMs: 60_000 })
+  .step("fence", fenceSource, { deadlineMs: patientMs })
+  .step("handOver", handOver, {
+    intend: planHandOver,
+    undo: { run: stopTarget, deadlineMs: patientMs },
+    deadlineMs: 30_000,
+  })
+  .step("start", startTarget, { undo: { run: stopTarget, deadlineMs: patientMs }, deadlineMs: patientMs })
+  .step("verify", verifyTarget, { deadlineMs: patientMs })
   .pivot("commit", commit, { deadlineMs: 30_000 })
   .step("retire", retireSource, { deadlineMs: 60_000 });
 
@@ -59,32 +65,23 @@ async function planHandOver({
   ports,
   done,
   signal,
-}: Ctx<{ stop: VerifiedReceipt }>): Promise<LeaseWrite> {
-  const { placement, epoch, run } = done.stop.receipt;
+}: Ctx<{ stop: VerifiedReceipt }>): Promise<PlannedGrant> {
+  const { placement, epoch: lastEpoch, run } = done.stop.receipt;
+  const grant = newNonce();
   const write = planLeaseChange({
     current: await ports.lease.read(signal),
     change: {
       kind: "grant",
       owner: ports.lease.owner,
-      from: { holder: placement, epoch, run },
+      from: { holder: placement, epoch: lastEpoch, run },
       holder: ports.target.placement,
-      grant: newNonce(),
+      grant,
       operation,
     },
   });
-  await ports.records.raiseEpoch(write.lease.epoch);
-  return write;
-}
-
-async function handOver({ input, ports, intent, signal }: Ctx<unknown, LeaseWrite>): Promise<Granted> {
-  const applied = await ports.lease.apply(intent, signal);
-  if (applied.kind === "superseded")
-    throw new AppError(
-      "lease-superseded",
-      `cannot hand over ${input.application}: somebody else changed the lease`,
-    );
-  await ports.records.mark({ grantedAt: ports.clock.now().toISOString() });
-  return { epoch: intent.lease.epoch, grant: intent.lease.grant ?? "" };
+  const { epoch } = write.lease;
+  await ports.records.raiseEpoch(epoch);
+  return { epoch, grant, write };
 }
 
 /** The lease is read once more: whoever holds it is not removed. */

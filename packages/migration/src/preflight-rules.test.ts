@@ -58,7 +58,9 @@ const cases: readonly (readonly [string, Partial<PreflightFacts>])[] = [
   ["lease-foreign", { lease: { ...lease, application: "other" } }],
   ["lease-holder", { lease: { ...lease, holder: "pl-00000000000000000009" } }],
   ["lease-holder", { lease: { ...lease, state: "stopped" } }],
-  ["epoch-mismatch", { lease: { ...lease, epoch: 2 } }],
+  ["run-mismatch", { lease: { ...lease, epoch: 2 } }],
+  ["run-mismatch", { status: { ...status, run: { ...run, counter: 2 } } }],
+  ["run-mismatch", { status: { ...status, run: null } }],
   ["storage-unprobed", { probe: null, trouble: ["no answer"] }],
   [
     "storage-unfit",

@@ -1,4 +1,4 @@
-import type { AgentStatus } from "@baton/protocol";
+import { type AgentStatus, type Run, formatRun, sameRun } from "@baton/protocol";
 import type { Lease, ProbeResult } from "@baton/storage";
 
 /** What preflight looked at; null where it could not be seen, and `trouble` says why. */
@@ -26,7 +26,7 @@ type Rule = (facts: PreflightFacts) => Finding | null;
 const finding = (id: string, detail: string, fix: string): Finding => ({ id, detail, fix });
 
 /** One rule a finding; an unseen fact is a finding as well. Findings stop the operation before anything was touched. */
-export const preflightRules: readonly Rule[] = [
+const preflightRules: readonly Rule[] = [
   ({ sourceCluster, targetCluster }) =>
     sourceCluster === targetCluster
       ? finding(
@@ -76,10 +76,10 @@ export const preflightRules: readonly Rule[] = [
         )
       : null,
   ({ lease, status }) =>
-    lease !== null && status !== null && lease.epoch !== status.epoch
+    lease !== null && status !== null && (lease.epoch !== status.epoch || !sameRun(lease.run, status.run))
       ? finding(
-          "epoch-mismatch",
-          `the lease has epoch ${lease.epoch}, the agent ${status.epoch}`,
+          "run-mismatch",
+          `the lease names ${named(lease)}, the agent ${named(status)}`,
           "find out who changed the lease",
         )
       : null,
@@ -95,11 +95,14 @@ export const preflightRules: readonly Rule[] = [
       ? null
       : finding(
           "storage-unfit",
-          failed.map((test) => `${test.name}: ${test.detail ?? "failed"}`).join("; "),
+          failed.map((test) => `${test.name}: ${test.detail}`).join("; "),
           "use a store that honours conditional writes",
         );
   },
 ];
+
+const named = ({ epoch, run }: { readonly epoch: number; readonly run: Run | null }): string =>
+  `epoch ${epoch} and ${run === null ? "no run" : `run ${formatRun(run)}`}`;
 
 export const checkPreflight = (facts: PreflightFacts): readonly Finding[] =>
   preflightRules.map((rule) => rule(facts)).filter((found) => found !== null);

@@ -1,4 +1,4 @@
-import { AppError } from "@baton/protocol";
+import { AppError, toAppError } from "@baton/protocol";
 import { type PreflightFacts, checkPreflight } from "./preflight-rules.ts";
 import type { DeployInput, MigratePorts } from "./ports.ts";
 import type { StepContext } from "./saga.ts";
@@ -14,7 +14,7 @@ export async function preflight({
     try {
       return await what;
     } catch (error) {
-      trouble.push(error instanceof Error ? error.message : String(error));
+      trouble.push(toAppError(error).message);
       return null;
     }
   };

@@ -30,9 +30,10 @@ export async function runSaga<Input, Ports>(params: RunSagaParams<Input, Ports>)
       const answer = await record(run, `${step.name}.rollback`, () => run.progress.beginRollback(reason));
       if (answer !== "committed") return takeBack(run, started, reason);
     }
-    for (let attempt = 2; !result.ok && attempt <= pausesMs.length + 1; attempt += 1) {
-      await run.engine.sleep(`${step.name}#${attempt}.pause`, pausesMs[attempt - 2] ?? 0);
-      result = await doStep(run, step, attempt);
+    for (const [index, pauseMs] of pausesMs.entries()) {
+      if (result.ok) break;
+      await run.engine.sleep(`${step.name}#${index + 2}.pause`, pauseMs);
+      result = await doStep(run, step, index + 2);
     }
     if (!result.ok) {
       const detail = `${step.name} failed after the point of no return: ${result.error.detail}`;
@@ -48,13 +49,10 @@ async function takeBack(run: Run, started: readonly Step[], reason: RecordedErro
   for (const step of started.toReversed()) {
     if (step.undo === undefined) continue;
     let result = await undoStep(run, step, 1);
-    for (
-      let attempt = 2;
-      !result.ok && mayPass(result.error) && attempt <= pausesMs.length + 1;
-      attempt += 1
-    ) {
-      await run.engine.sleep(`${step.name}.undo#${attempt}.pause`, pausesMs[attempt - 2] ?? 0);
-      result = await undoStep(run, step, attempt);
+    for (const [index, pauseMs] of pausesMs.entries()) {
+      if (result.ok || !mayPass(result.error)) break;
+      await run.engine.sleep(`${step.name}.undo#${index + 2}.pause`, pauseMs);
+      result = await undoStep(run, step, index + 2);
     }
     if (!result.ok) {
       const { code, detail } = result.error;

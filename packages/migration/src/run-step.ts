@@ -1,11 +1,10 @@
 import type { Engine, StepResult } from "./engine.port.ts";
 import type { FaultPoint, Faults, Progress } from "./progress.port.ts";
-import type { Step, StepContext, UndoContext } from "./saga.ts";
+import type { Deadline, Step, StepContext, UndoContext } from "./saga.ts";
 
 /** Pauses between attempts of what must succeed (undos, steps after the pivot, records), in ms; then it is given up. */
 export const pausesMs = [250, 500, 1_000, 2_000, 4_000] as const;
 const intendDeadlineMs = 30_000;
-const undoDeadlineMs = 120_000;
 
 /** One operation's life: what it is about, and what the journal gave back so far. */
 export interface Run {
@@ -53,13 +52,14 @@ export async function doStep(run: Run, step: Step, attempt: number): Promise<Ste
   }
 
   const doing = step.run as unknown as Work<AnyContext>;
-  const asked = await engine.step(name, step.deadlineMs, async (signal) => {
+  const deadlineMs = msOf(step.deadlineMs, run.input);
+  const asked = await engine.step(name, deadlineMs, async (signal) => {
     await progress.step({ name: step.name, state: "running" });
     const value = await between(run.faults, { step: step.name, phase: "do", attempt }, () =>
       doing(context(signal)),
     );
     if (step.confirm === undefined) await progress.step({ name: step.name, state: "done" });
-    return value ?? null;
+    return value;
   });
   if (!asked.ok) return failed(asked);
   if (step.confirm === undefined) return asked;
@@ -75,10 +75,10 @@ export async function doStep(run: Run, step: Step, attempt: number): Promise<Ste
     confirm.topic(idle, asked.value),
     confirm.deadlineMs(idle),
   );
-  const settled = await engine.step(`${name}.settle`, step.deadlineMs, async (signal) => {
+  const settled = await engine.step(`${name}.settle`, deadlineMs, async (signal) => {
     const value = await confirm.settle(context(signal), asked.value, message);
     await progress.step({ name: step.name, state: "done" });
-    return value ?? null;
+    return value;
   });
   return settled.ok ? settled : failed(settled);
 }
@@ -87,7 +87,12 @@ export async function doStep(run: Run, step: Step, attempt: number): Promise<Ste
 export async function undoStep(run: Run, step: Step, attempt: number): Promise<StepResult<unknown>> {
   const name = `${step.name}.undo#${attempt}`;
   const { engine, progress } = run;
-  const undo = step.undo as unknown as { intend?: Work<AnyUndoContext>; run: Work<AnyUndoContext> };
+  const undo = step.undo as unknown as {
+    intend?: Work<AnyUndoContext>;
+    run: Work<AnyUndoContext>;
+    deadlineMs: Deadline<never>;
+  };
+  const deadlineMs = msOf(undo.deadlineMs, run.input);
   const context = (signal: AbortSignal, intent: unknown): AnyUndoContext => ({
     operation: run.operation,
     input: run.input,
@@ -100,14 +105,14 @@ export async function undoStep(run: Run, step: Step, attempt: number): Promise<S
   let intent: unknown;
   if (undo.intend !== undefined) {
     const intend = undo.intend;
-    const planned = await engine.step(`${name}.intend`, undoDeadlineMs, async (signal) => {
+    const planned = await engine.step(`${name}.intend`, deadlineMs, async (signal) => {
       await progress.step({ name: step.name, state: "undoing" });
-      return (await intend(context(signal, undefined))) ?? null;
+      return intend(context(signal, undefined));
     });
     if (!planned.ok) return undoFailed(planned);
     intent = planned.value;
   }
-  const undone = await engine.step(name, undoDeadlineMs, async (signal) => {
+  const undone = await engine.step(name, deadlineMs, async (signal) => {
     await progress.step({ name: step.name, state: "undoing" });
     await between(run.faults, { step: step.name, phase: "undo", attempt }, () =>
       undo.run(context(signal, intent)),
@@ -124,6 +129,9 @@ export async function undoStep(run: Run, step: Step, attempt: number): Promise<S
     return result;
   }
 }
+
+const msOf = (deadline: Deadline<never>, input: unknown): number =>
+  typeof deadline === "number" ? deadline : deadline(input as never);
 
 async function between<T>(
   faults: Faults,

@@ -31,21 +31,30 @@ export interface Confirmation<Input, Ports, Done, Intent, Asked, Out> {
   ) => Promise<Out>;
 }
 
+/** In ms; a function where the application's own settings say how long the phase may take. */
+export type Deadline<Input> = number | ((input: Input) => number);
+
 export interface Undo<Input, Ports, Done, Intents, Intent> {
   readonly intend?: (ctx: UndoContext<Input, Ports, Done, Intents>) => Promise<Intent>;
   readonly run: (ctx: UndoContext<Input, Ports, Done, Intents, Intent>) => Promise<void>;
+  /** Of each of its phases. */
+  readonly deadlineMs: Deadline<Input>;
 }
 
 /** A step as the interpreter and the generated tests see it; the builder below has checked the types. */
 export interface Step {
   readonly name: string;
   readonly pivot: boolean;
-  readonly deadlineMs: number;
+  readonly deadlineMs: Deadline<never>;
   readonly intend: ((ctx: never) => Promise<unknown>) | undefined;
   readonly run: (ctx: never) => Promise<unknown>;
   readonly confirm: Confirmation<never, never, never, never, never, unknown> | undefined;
   readonly undo:
-    | { readonly intend?: (ctx: never) => Promise<unknown>; readonly run: (ctx: never) => Promise<void> }
+    | {
+        readonly intend?: (ctx: never) => Promise<unknown>;
+        readonly run: (ctx: never) => Promise<void>;
+        readonly deadlineMs: Deadline<never>;
+      }
     | undefined;
 }
 
@@ -57,7 +66,7 @@ export interface Saga<Input, Ports> {
 }
 
 interface Options<I, P, D, N, T, U> {
-  readonly deadlineMs: number;
+  readonly deadlineMs: Deadline<I>;
   readonly intend?: (ctx: StepContext<I, P, D>) => Promise<N>;
   readonly undo?: Undo<I, P, D & T, Record<string, unknown>, U>;
 }
@@ -103,7 +112,7 @@ export class BeforePivot<I, P, D extends object> implements Saga<I, P> {
   pivot<Name extends string, Out>(
     name: Fresh<Name, D>,
     run: (ctx: StepContext<I, P, D>) => Promise<Out>,
-    options: { readonly deadlineMs: number },
+    options: { readonly deadlineMs: Deadline<I> },
   ): AfterPivot<I, P, D & Record<Name, Out>> {
     return new AfterPivot(this.name, [...this.steps, forwardOnly(name, run, options.deadlineMs, true)]);
   }
@@ -121,7 +130,7 @@ export class AfterPivot<I, P, D extends object> implements Saga<I, P> {
   step<Name extends string, Out>(
     name: Fresh<Name, D>,
     run: (ctx: StepContext<I, P, D>) => Promise<Out>,
-    options: { readonly deadlineMs: number },
+    options: { readonly deadlineMs: Deadline<I> },
   ): AfterPivot<I, P, D & Record<Name, Out>> {
     return new AfterPivot(this.name, [...this.steps, forwardOnly(name, run, options.deadlineMs, false)]);
   }
@@ -130,7 +139,7 @@ export class AfterPivot<I, P, D extends object> implements Saga<I, P> {
 function forwardOnly(
   name: string,
   run: (ctx: never) => Promise<unknown>,
-  deadlineMs: number,
+  deadlineMs: Deadline<never>,
   pivot: boolean,
 ): Step {
   return { name, run, deadlineMs, pivot, intend: undefined, undo: undefined, confirm: undefined };

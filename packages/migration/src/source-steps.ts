@@ -1,8 +1,9 @@
 import { AppError, type Run, commandKey, newNonce, sameRun } from "@baton/protocol";
 import { type LeaseWrite, planLeaseChange } from "@baton/storage";
+import { endTarget } from "./end-target.ts";
 import type { DeployInput, MigratePorts, VerifiedReceipt } from "./ports.ts";
 import type { StepContext, UndoContext } from "./saga.ts";
-import { answerReserveMs, stopBudgetMs, stopTarget } from "./target-steps.ts";
+import { answerReserveMs, stopBudgetMs } from "./stop-times.ts";
 
 type Ctx<Done = unknown, Intent = undefined> = StepContext<DeployInput, MigratePorts, Done, Intent>;
 type UndoCtx<Intent = undefined> = UndoContext<
@@ -104,13 +105,9 @@ export async function planGiveBack(ctx: UndoCtx): Promise<GiveBack> {
   const intent = intents["stop"] as StopIntent | undefined;
   if (intent === undefined) return { kind: "untouched" };
   // A handover that was on its way may have arrived only now.
-  if (intents["handOver"] !== undefined) await stopTarget(ctx);
-  const view = await ports.lease.read(signal);
-  if (view === null)
-    throw new AppError("lease-missing", "cannot take back the stop: the lease is missing from the bucket");
+  const { view, ended } = await endTarget(ctx);
   const { lease } = view;
-  const atSource = lease.holder === ports.source.placement;
-  if (atSource && lease.epoch > intent.epoch) {
+  if (lease.holder === ports.source.placement && lease.epoch > intent.epoch) {
     // An earlier try of this undo got this far.
     if (lease.state === "granted" && lease.grant !== null)
       return { kind: "granted", epoch: lease.epoch, grant: lease.grant, write: null };
@@ -118,22 +115,23 @@ export async function planGiveBack(ctx: UndoCtx): Promise<GiveBack> {
   }
   const stopped = await endedStop(ports, intent, stopBudgetMs(input), signal);
   if (stopped === null) return { kind: "serving" };
-  const { placement, epoch, run } = atSource ? stopped.receipt : { ...lease, placement: lease.holder };
+  const { placement, epoch: lastEpoch, run } = stopped.receipt;
   const grant = newNonce();
-  // Conditional on the ETag that was just read: it also makes a handover that is still on its way fail for good.
+  // Conditional on the ETag that was judged: it also makes a handover that is still on its way fail for good.
   const write = planLeaseChange({
     current: view,
     change: {
       kind: "grant",
       owner: ports.lease.owner,
-      from: { holder: placement, epoch, run },
+      from: ended ?? { holder: placement, epoch: lastEpoch, run },
       holder: ports.source.placement,
       grant,
       operation,
     },
   });
-  await ports.records.raiseEpoch(write.lease.epoch);
-  return { kind: "granted", epoch: write.lease.epoch, grant, write };
+  const { epoch } = write.lease;
+  await ports.records.raiseEpoch(epoch);
+  return { kind: "granted", epoch, grant, write };
 }
 
 /** The receipt of a stop that ended the application, or null when it runs and can no longer be stopped by this key. */
@@ -174,7 +172,9 @@ export async function giveBack({
   if (intent.kind === "serving") {
     const { state, run, epoch } = await ports.source.status(signal);
     if (state !== "running" || run === null)
-      throw new AppError("stop-unknown", `cannot take back the stop: the source is ${state}, not running`);
+      throw new AppError("wrong-state", `cannot take back the stop: the source is ${state}, not running`);
+    // An earlier try may have started it and recorded nothing.
+    await ports.records.restore(epoch);
     await ports.source.open({ epoch, run }, signal);
     return;
   }

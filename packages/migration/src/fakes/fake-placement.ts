@@ -1,9 +1,18 @@
-import { AppError, type AgentStatus, type Receipt, type Run, newNonce, sameRun } from "@baton/protocol";
-import { type ObjectStore, changeLease, readLease } from "@baton/storage";
+import {
+  AppError,
+  type AgentStatus,
+  type Receipt,
+  type Run,
+  isAppError,
+  newNonce,
+  sameRun,
+} from "@baton/protocol";
+import { type LeaseChange, type ObjectStore, changeLease } from "@baton/storage";
+import { createTestClock } from "@baton/storage/testing";
 import type { PlacementPort, VerifiedReceipt } from "../ports.ts";
 
-/** How the application of a placement answers a stop. */
-export type StopManner = "graceful" | "refused" | "silent" | "crashed-during-stop" | "unknown";
+/** How the application of a placement answers a stop; `straggler`: the agent takes it for gone, and a process of it lives on. */
+export type StopManner = "graceful" | "refused" | "silent" | "crashed-during-stop" | "unknown" | "straggler";
 
 export interface FakePlacementParams {
   readonly placement: string;
@@ -18,6 +27,9 @@ export interface FakePlacementParams {
   readonly onRunning: (placement: string, running: boolean) => void;
 }
 
+type AgentChange = Extract<LeaseChange, { readonly kind: "run" | "renew" | "stop" | "burn" }>;
+type Fields<C> = C extends AgentChange ? Omit<C, "owner" | "holder"> : never;
+
 /** An agent and its cluster in memory: the agent's rules on grants, runs, keys and epochs, and the real lease code on the given store. */
 export class FakePlacement implements PlacementPort {
   readonly placement: string;
@@ -29,14 +41,20 @@ export class FakePlacement implements PlacementPort {
   verifyFails = false;
   witnessed: "truth" | "unknown" | "running" = "truth";
   state: "absent" | "held" | "running" | "stopped" | "removed" = "absent";
+  /** The application ended by itself, and was not started since. */
+  died = false;
+  /** It ended otherwise than by a graceful stop while clients were let in: what was acknowledged may be lost. */
+  lostWrites = false;
   clientsLetIn = false;
   run: Run | null = null;
   epoch = 0;
+  /** What `run` was made from; it is still to be used on the lease when the run never came to be. */
+  #grant = "";
   readonly #params: FakePlacementParams;
   readonly #receipts = new Map<string, VerifiedReceipt>();
   readonly #withdrawn = new Set<string>();
   readonly #burned = new Set<string>();
-  readonly #starts = new Map<string, Run>();
+  readonly #starts = new Map<string, { readonly run: Run; readonly error: unknown }>();
 
   constructor(params: FakePlacementParams) {
     this.#params = params;
@@ -54,119 +72,149 @@ export class FakePlacement implements PlacementPort {
     return this.status();
   };
 
-  status = (): Promise<AgentStatus> => {
-    if (this.state === "absent" || this.state === "removed")
-      return Promise.reject(new AppError("unknown-placement", `there is no ${this.placement}`));
-    return Promise.resolve({
+  status = async (): Promise<AgentStatus> => {
+    this.#assertPlaced();
+    return {
       placement: this.placement,
       instance: "1",
       agentVersion: "0",
-      state: this.state,
+      state: this.state as "held" | "running" | "stopped",
       epoch: this.epoch,
       run: this.run,
       ready: this.state === "running",
       open: this.clientsLetIn,
       lease: { reachable: true, lost: false, detail: null },
-    });
+    };
   };
 
   witness: PlacementPort["witness"] = () => {
-    const truth = this.state === "running" ? "running" : this.state === "absent" ? "unknown" : "terminated";
+    const truth = this.state === "running" ? "running" : "terminated";
     const state = this.witnessed === "truth" ? truth : this.witnessed;
     return Promise.resolve({ state, agentAlive: true, processes: [], detail: null, observedAt: "" });
   };
 
-  remove = (): Promise<void> => {
-    if (this.state === "running") return Promise.reject(new AppError("wrong-state", "the application lives"));
+  remove = async (): Promise<void> => {
+    if (this.state === "running") throw new AppError("wrong-state", "the application lives");
     if (this.state !== "absent" && this.state !== "removed") this.effects.removed += 1;
     this.state = "removed";
-    return Promise.resolve();
   };
 
   stop: PlacementPort["stop"] = async ({ key, run, epoch }) => {
+    this.#assertPlaced();
     if (this.#withdrawn.has(key)) throw new AppError("command-withdrawn", "that stop was withdrawn");
     const known = this.#receipts.get(key);
     if (known !== undefined) return this.#params.confirm(key, known.jws);
     if (!sameRun(run, this.run) || epoch !== this.epoch)
       throw new AppError("wrong-state", "that run is over");
     if (this.stopManner === "silent") return;
-    const ended = this.stopManner === "graceful" || this.stopManner === "crashed-during-stop";
-    if (ended && this.state === "running") {
+    const wasRunning = this.state === "running";
+    const ends = this.stopManner === "graceful" || this.stopManner === "crashed-during-stop";
+    if (wasRunning && ends) {
       this.effects.stops += 1;
+      this.lostWrites ||= this.clientsLetIn && this.stopManner !== "graceful";
       this.#setRunning(false);
-      await this.#change({ kind: "stop", holder: this.placement, epoch, run });
     }
+    if (this.state !== "running") await this.#endOnLease(run, epoch);
+    const outcome = this.stopManner === "straggler" ? "graceful" : this.stopManner;
+    this.clientsLetIn &&= this.stopManner !== "straggler";
     const made = this.#write({
       key,
       epoch,
       run,
-      outcome: this.stopManner,
-      evidenceClass: this.stopManner === "unknown" ? "unknown" : "proven",
+      outcome: wasRunning ? outcome : "already-stopped",
+      evidenceClass: wasRunning && outcome === "unknown" ? "unknown" : "proven",
     });
     this.#params.confirm(key, made.jws);
   };
 
-  receipt: PlacementPort["receipt"] = ({ key }) => Promise.resolve(this.#receipts.get(key) ?? null);
+  receipt: PlacementPort["receipt"] = async ({ key }) => {
+    this.#assertPlaced();
+    return this.#receipts.get(key) ?? null;
+  };
 
-  verifyReceipt = (jws: string): Promise<VerifiedReceipt> =>
-    Promise.resolve(JSON.parse(jws) as VerifiedReceipt);
+  verifyReceipt = async (jws: string): Promise<VerifiedReceipt> => JSON.parse(jws) as VerifiedReceipt;
 
   start: PlacementPort["start"] = async ({ key, epoch, grant }) => {
+    this.#assertPlaced();
     if (this.#burned.has(grant)) throw new AppError("grant-burned", "that grant was burned");
-    let run = this.#starts.get(key);
-    if (run === undefined) {
-      if (this.state === "running" || epoch < this.epoch)
-        throw new AppError("wrong-state", `cannot start: ${this.state}, epoch ${this.epoch}`);
-      run = { placement: this.placement, instance: "1", counter: this.effects.execs + 1 };
-      await this.#change({ kind: "run", holder: this.placement, epoch, grant, run });
-      this.#starts.set(key, run);
-      this.epoch = epoch;
-      this.run = run;
-      this.effects.execs += 1;
-      this.#setRunning(true);
-      if (this.startFails) {
-        this.#setRunning(false);
-        await this.#change({ kind: "stop", holder: this.placement, epoch, run });
-      }
-    }
-    if (this.startFails) throw new AppError("application-exited", "the application exited with status 1");
-    return { run, execAt: "1970-01-01T00:00:00.000Z", readyAt: "1970-01-01T00:00:00.000Z", startMs: 1 };
+    const started = this.#starts.get(key) ?? (await this.#begin(epoch, grant));
+    this.#starts.set(key, started);
+    if (started.error !== null) throw started.error;
+    const at = "1970-01-01T00:00:00.000Z";
+    return { run: started.run, execAt: at, readyAt: at, startMs: 1 };
   };
 
   burn: PlacementPort["burn"] = async ({ key, epoch, grant }) => {
+    this.#assertPlaced();
     const known = this.#receipts.get(key);
     if (known !== undefined) return known;
-    if (this.state === "running" && epoch === this.epoch)
-      throw new AppError("wrong-state", "that grant became a run");
+    if (this.#grant === grant) throw new AppError("wrong-state", "that grant became a run");
+    if (!this.#burned.has(grant)) this.effects.burns += 1;
     this.#burned.add(grant);
-    this.effects.burns += 1;
     this.epoch = epoch;
-    const view = await readLease({
-      store: this.#params.store,
-      prefix: this.#params.prefix,
-      timeoutMs: 1_000,
-    });
-    if (view?.lease.grant === grant)
-      await this.#change({ kind: "burn", holder: this.placement, epoch, grant });
+    await this.#change({ kind: "burn", epoch, grant });
     return this.#write({ key, epoch, run: null, outcome: "never-started", evidenceClass: "proven" });
   };
 
-  withdraw: PlacementPort["withdraw"] = ({ key }) => {
+  withdraw: PlacementPort["withdraw"] = async ({ key, epoch }) => {
+    if (epoch < this.epoch) throw new AppError("stale-epoch", `the agent is in epoch ${this.epoch}`);
     this.#withdrawn.add(key);
     return this.status();
   };
 
-  open: PlacementPort["open"] = ({ run }) => {
+  open: PlacementPort["open"] = async ({ run }) => {
     if (this.state !== "running" || !sameRun(run, this.run))
-      return Promise.reject(new AppError("wrong-state", "that run is over"));
+      throw new AppError("wrong-state", "that run is over");
     this.clientsLetIn = true;
-    return Promise.resolve();
   };
 
-  verify = (): Promise<void> =>
-    this.verifyFails
-      ? Promise.reject(new AppError("application-not-ready", "the canary failed"))
-      : Promise.resolve();
+  verify = async (): Promise<void> => {
+    if (this.verifyFails) throw new AppError("application-not-ready", "the canary failed");
+  };
+
+  /** The application, if there is one, ends by itself. */
+  die = async (): Promise<void> => {
+    if (this.run === null || this.state !== "running") return;
+    this.died = true;
+    this.lostWrites ||= this.clientsLetIn;
+    this.#setRunning(false);
+    await this.#endOnLease(this.run, this.epoch);
+  };
+
+  #assertPlaced(): void {
+    if (this.state === "absent" || this.state === "removed")
+      throw new AppError("unknown-placement", `there is no ${this.placement}`);
+  }
+
+  async #begin(epoch: number, grant: string): Promise<{ readonly run: Run; readonly error: unknown }> {
+    const run = { placement: this.placement, instance: "1", counter: this.effects.execs + 1 };
+    try {
+      await this.#change({ kind: "run", epoch, grant, run });
+    } catch (error) {
+      // Refused for certain, or else it is open whether the grant was used: then it counts as a run that never came to be.
+      if (isAppError(error) && error.code !== "storage-unclear") throw error;
+      Object.assign(this, { run, epoch, state: "stopped" });
+      this.#grant = grant;
+      await this.#endOnLease(run, epoch);
+      return { run, error };
+    }
+    Object.assign(this, { run, epoch, died: false });
+    this.#grant = grant;
+    this.effects.execs += 1;
+    this.#setRunning(true);
+    if (!this.startFails) return { run, error: null };
+    await this.die();
+    return { run, error: new AppError("application-exited", "the application exited with status 1") };
+  }
+
+  /** As well as it can: the receipt says it too. The grant of a run that never came to be is used up first. */
+  async #endOnLease(run: Run, epoch: number): Promise<void> {
+    const wasExecuted = run.counter <= this.effects.execs;
+    const take = wasExecuted ? undefined : this.#change({ kind: "run", epoch, run, grant: this.#grant });
+    await Promise.resolve(take)
+      .then(() => this.#change({ kind: "stop", epoch, run }))
+      .catch(() => undefined);
+  }
 
   #setRunning(running: boolean): void {
     this.state = running ? "running" : "stopped";
@@ -174,14 +222,10 @@ export class FakePlacement implements PlacementPort {
     this.#params.onRunning(this.placement, running);
   }
 
-  #change(change: Record<string, unknown> & { readonly kind: "run" | "stop" | "burn" }) {
-    const { store, prefix, owner } = this.#params;
-    return changeLease({
-      store,
-      prefix,
-      change: { owner, ...change } as Parameters<typeof changeLease>[0]["change"],
-      deadlineMs: 1_000,
-    });
+  async #change(fields: Fields<AgentChange>): Promise<void> {
+    const { store, prefix, owner, placement: holder } = this.#params;
+    const change = { ...fields, owner, holder };
+    await changeLease({ store, prefix, change, deadlineMs: 1_000, clock: createTestClock() });
   }
 
   #write(what: Pick<Receipt, "key" | "epoch" | "run" | "outcome" | "evidenceClass">): VerifiedReceipt {

@@ -1,6 +1,7 @@
-import { type LeaseView, applyLeaseWrite, changeLease, readLease } from "@baton/storage";
-import { createMemoryBucket } from "@baton/storage/testing";
-import type { DeployInput, MigratePorts } from "../ports.ts";
+import { AppError } from "@baton/protocol";
+import { type Lease, applyLeaseWrite, changeLease, leaseKey, readLease } from "@baton/storage";
+import { createMemoryBucket, createTestClock } from "@baton/storage/testing";
+import type { DeployInput, MigratePorts, VerifiedReceipt } from "../ports.ts";
 import type { Progress, SagaEnd } from "../progress.port.ts";
 import { receiptTopic } from "../source-steps.ts";
 import { FakePlacement } from "./fake-placement.ts";
@@ -23,8 +24,8 @@ export const input: DeployInput = {
 };
 
 /** Source, target, bucket and records in memory, with a witness of every moment at which two placements ran at once. */
-export function createFakeWorld() {
-  const bucket = createMemoryBucket();
+export function createFakeWorld(params: { readonly beforeRequest?: () => void } = {}) {
+  const bucket = createMemoryBucket(params);
   const store = bucket.open();
   const journal = createJournal();
   const running = new Set<string>();
@@ -53,8 +54,8 @@ export function createFakeWorld() {
     placement: sourceId as string | null,
     state: "open",
     retired: [] as string[],
+    receipts: [] as VerifiedReceipt[],
   };
-  const lease = () => readLease({ store, prefix, timeoutMs: 1_000 });
   const ports: MigratePorts = {
     source,
     target,
@@ -62,9 +63,9 @@ export function createFakeWorld() {
     lease: {
       owner,
       prefix,
-      read: lease,
+      read: () => readLease({ store, prefix, timeoutMs: 1_000 }),
       claim: () => Promise.resolve(),
-      apply: (write) => applyLeaseWrite({ store, write, deadlineMs: 1_000 }),
+      apply: (write) => applyLeaseWrite({ store, write, deadlineMs: 1_000, clock: createTestClock() }),
       probe: () => Promise.resolve({ testedAt: "1970-01-01T00:00:00.000Z", tests: [] }),
     },
     records: {
@@ -72,17 +73,19 @@ export function createFakeWorld() {
         records.highest = Math.max(records.highest, epoch);
       },
       mark: () => Promise.resolve(),
-      saveReceipt: () => Promise.resolve(),
+      saveReceipt: async (receipt) => {
+        records.receipts.push(receipt);
+      },
       commit: async (epoch) => {
-        if (records.state !== "open" && records.state !== "past-pivot")
-          throw new Error(`cannot commit: ${records.state}`);
+        if (records.state === "rolling-back")
+          throw new AppError("wrong-state", "cannot commit: it is being taken back");
         Object.assign(records, { state: "past-pivot", placement: targetId, epoch });
       },
       restore: async (epoch) => {
         records.epoch = Math.max(records.epoch, epoch);
       },
       retire: async (id) => {
-        if (!records.retired.includes(id)) records.retired.push(id);
+        records.retired.push(id);
       },
     },
   };
@@ -100,6 +103,7 @@ export function createFakeWorld() {
   };
   /** The application serves on the source, as a deploy would have left it. */
   const serveOnSource = async (): Promise<void> => {
+    world.wasServing = true;
     await source.place();
     const grant = "first";
     await changeLease({
@@ -114,8 +118,21 @@ export function createFakeWorld() {
     );
     await source.open({ epoch: 1, run }, new AbortController().signal);
   };
-  return {
+  /** Who was ever given which epoch, by what the bucket accepted. */
+  const holders = (): ReadonlyMap<number, ReadonlySet<string>> => {
+    const all = new Map<number, Set<string>>();
+    for (const { method, body } of bucket.commits) {
+      if (method !== "put") continue;
+      const { epoch, holder } = JSON.parse(body) as Lease;
+      all.set(epoch, (all.get(epoch) ?? new Set()).add(holder));
+    }
+    return all;
+  };
+  const world = {
     bucket,
+    holders,
+    /** The application served on the source before the operation. */
+    wasServing: false,
     journal,
     ports,
     progress,
@@ -125,9 +142,25 @@ export function createFakeWorld() {
     target,
     overlaps,
     running,
-    lease: lease as () => Promise<LeaseView | null>,
+    /** The store answers so many writes with an error, longer than anybody tries. */
+    failWrites: (count: number): void => {
+      const fault = { kind: "error", code: "storage-unreachable" } as const;
+      bucket.inject(...Array.from({ length: count }, () => fault));
+    },
+    /** Somebody else writes the lease, past every rule. */
+    rewriteLease: async (fields: Partial<Lease>): Promise<void> => {
+      const body = JSON.stringify({ ...world.lease(), nonce: "somebody-else", ...fields });
+      await store.put({ key: leaseKey(prefix), body, timeoutMs: 1_000 });
+    },
+    removeLease: () => store.remove({ key: leaseKey(prefix), timeoutMs: 1_000 }),
+    /** As it is in the bucket, whatever goes wrong with requests. */
+    lease: (): Lease | null => {
+      const object = bucket.objects.get(leaseKey(prefix));
+      return object === undefined ? null : (JSON.parse(Buffer.from(object.body).toString()) as Lease);
+    },
     serveOnSource,
   };
+  return world;
 }
 
 export type FakeWorld = ReturnType<typeof createFakeWorld>;

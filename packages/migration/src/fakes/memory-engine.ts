@@ -14,14 +14,16 @@ export interface MemoryJournal {
 
 export const createJournal = (): MemoryJournal => ({ entries: new Map(), messages: new Map() });
 
-/**
- * A durable engine in memory. @param crashAt asked at every step that is not recorded yet; `before`: dies before the work, `after`: dies between
- * the work and its record.
- */
-export function createMemoryEngine(
-  journal: MemoryJournal,
-  crashAt: (name: string) => "before" | "after" | null = () => null,
-): Engine {
+export interface MemoryEngineParams {
+  readonly journal: MemoryJournal;
+  /** Asked at every step that is not recorded yet; `before`: dies before the work, `after`: dies between the work and its record. */
+  readonly crashAt: (name: string) => "before" | "after" | null;
+  /** Rejects when the process dies in the middle of the work. */
+  readonly killed: Promise<never>;
+}
+
+/** One life of a durable engine in memory. */
+export function createMemoryEngine({ journal, crashAt, killed }: MemoryEngineParams): Engine {
   return {
     async step<T>(
       name: string,
@@ -32,14 +34,14 @@ export function createMemoryEngine(
       if (journal.entries.has(name)) return JSON.parse(String(journal.entries.get(name))) as StepResult<T>;
       const crash = crashAt(name);
       if (crash === "before") throw new Crash(name);
-      const result = await work(new AbortController().signal).then(
+      const done = work(new AbortController().signal).then(
         (value): StepResult<T> => ({ ok: true, value }),
         (error: unknown): StepResult<T> => {
-          if (error instanceof Crash) throw error;
           const { code, message } = toAppError(error);
           return { ok: false, error: { code, detail: message } };
         },
       );
+      const result = await Promise.race([done, killed]);
       if (crash === "after") throw new Crash(name);
       journal.entries.set(name, JSON.stringify(result));
       return JSON.parse(JSON.stringify(result)) as StepResult<T>;

@@ -6,16 +6,27 @@ import { runSaga } from "../run-saga.ts";
 import type { Saga } from "../saga.ts";
 import { type FakeWorld, input as usualInput, operationId } from "./fake-world.ts";
 import { Crash, createMemoryEngine } from "./memory-engine.ts";
+import { brokenPromises } from "./promises.ts";
 
 type CrashPlan = (visit: number) => "before" | "after" | null;
 
-/** Fails at every point that has these properties. */
-export const failing = (wanted: Partial<FaultPoint>): Faults => ({
+export function expectPromises(world: FakeWorld, end: SagaEnd): void {
+  expect(brokenPromises(world, end)).toEqual([]);
+}
+
+/** Something happens at every point that has these properties. */
+export const at = (wanted: Partial<FaultPoint>, happens: () => unknown): Faults => ({
   reach: async (point) => {
     if (Object.entries(wanted).every(([key, value]) => point[key as keyof FaultPoint] === value))
-      throw new AppError("injected-fault", `planted at ${point.step}`);
+      await happens();
   },
 });
+
+/** Fails at every point that has these properties. */
+export const failing = (wanted: Partial<FaultPoint>): Faults =>
+  at(wanted, () => {
+    throw new AppError("injected-fault", `planted at ${wanted.step}`);
+  });
 
 export const both = (one: Faults, other: Faults): Faults => ({
   async reach(point) {
@@ -27,7 +38,8 @@ export const both = (one: Faults, other: Faults): Faults => ({
 export interface RunInWorld<Ports> {
   readonly saga: Saga<DeployInput, Ports>;
   readonly world: FakeWorld;
-  readonly ports: Ports;
+  /** The ports of one life of the process. @param die ends that life. */
+  readonly openPorts: (die: () => void) => Ports;
   readonly faults?: Faults | undefined;
   readonly crashAt?: CrashPlan | undefined;
   readonly input?: DeployInput | undefined;
@@ -37,20 +49,23 @@ export interface RunInWorld<Ports> {
 export async function runInWorld<Ports>({
   saga,
   world,
-  ports,
+  openPorts,
   faults = noFaults,
   crashAt = () => null,
   input = usualInput,
 }: RunInWorld<Ports>) {
   const names: string[] = [];
   for (let life = 1; life <= 50; life += 1) {
-    const engine = createMemoryEngine(world.journal, (name) => crashAt(names.push(name)));
+    const { promise: killed, reject } = Promise.withResolvers<never>();
+    killed.catch(() => undefined);
+    const { journal } = world;
+    const engine = createMemoryEngine({ journal, killed, crashAt: (name) => crashAt(names.push(name)) });
     try {
       const end = await runSaga({
         saga,
         operation: operationId,
         input,
-        ports,
+        ports: openPorts(() => reject(new Crash())),
         engine,
         progress: world.progress,
         faults,
@@ -68,20 +83,18 @@ export interface TestSagaParams<Ports> {
   /** A world in which the saga can begin. */
   readonly open: () => Promise<FakeWorld>;
   readonly portsOf: (world: FakeWorld) => Ports;
-  /** What the promises mean for the world after this end. */
-  readonly expectPromises: (world: FakeWorld, end: SagaEnd) => Promise<void>;
 }
 
 /**
  * Faults generated from the saga's table: each step fails before and after its effect; the process dies at every point of every such course,
  * before and after the work there (so every do and undo also runs twice); undos fail once and for ever.
  */
-export function testSaga<Ports>({ saga, open, portsOf, expectPromises }: TestSagaParams<Ports>): void {
+export function testSaga<Ports>({ saga, open, portsOf }: TestSagaParams<Ports>): void {
   const pivot = saga.steps.findIndex((step) => step.pivot);
   const lastBefore = saga.steps[pivot - 1]?.name ?? "";
   const run = async (faults: Faults = noFaults, crashAt: CrashPlan = () => null) => {
     const world = await open();
-    const course = await runInWorld({ saga, world, ports: portsOf(world), faults, crashAt });
+    const course = await runInWorld({ saga, world, openPorts: () => portsOf(world), faults, crashAt });
     return { world, ...course };
   };
   const effects = (world: FakeWorld) => ({
@@ -91,14 +104,14 @@ export function testSaga<Ports>({ saga, open, portsOf, expectPromises }: TestSag
 
   const expectSameAfterAnyCrash = async (faults: Faults): Promise<void> => {
     const plain = await run(faults);
-    await expectPromises(plain.world, plain.end);
+    expectPromises(plain.world, plain.end);
     expect(plain.names.length).toBeGreaterThan(1);
     for (const visit of plain.names.keys())
       for (const where of ["before", "after"] as const) {
         const { world, end, lives } = await run(faults, (at) => (at === visit + 1 ? where : null));
         const at = { where, name: plain.names[visit] };
         expect({ ...at, lives, state: end.state }).toEqual({ ...at, lives: 2, state: plain.end.state });
-        await expectPromises(world, end);
+        expectPromises(world, end);
         expect(effects(world)).toEqual(effects(plain.world));
       }
   };
@@ -126,7 +139,7 @@ export function testSaga<Ports>({ saga, open, portsOf, expectPromises }: TestSag
           both(back, failing({ step: name, phase: "undo", moment: "after", attempt: 1 })),
         );
         expect(end.state).toBe("rolled-back");
-        await expectPromises(world, end);
+        expectPromises(world, end);
       });
 
       it(`halts with both reasons, and with one writer at most, when the undo of ${name} never succeeds`, async () => {

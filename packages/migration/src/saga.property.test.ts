@@ -1,0 +1,73 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { deploy } from "./deploy.saga.ts";
+import type { FakeWorld } from "./fakes/fake-world.ts";
+import { play, schedules } from "./fakes/schedule.ts";
+import { migrate } from "./migrate.saga.ts";
+
+const serving = (world: FakeWorld): Promise<void> => world.serveOnSource();
+const empty = (): Promise<void> => Promise.resolve();
+const stopped = async (world: FakeWorld): Promise<void> => {
+  await world.serveOnSource();
+  await world.source.die();
+  world.wasServing = false;
+};
+
+const operations = [
+  ["a migration", migrate, serving],
+  ["a first deploy", deploy, empty],
+  ["a deploy after another one", deploy, stopped],
+] as const;
+
+for (const [name, saga, begin] of operations) {
+  const courses = [
+    ["committed", {}, await play(saga, begin, {})],
+    ["rolled-back", { verifyFails: true }, await play(saga, begin, { verifyFails: true })],
+  ] as const;
+
+  describe.each(courses)(`${name} that ends %s`, (state, schedule, course) => {
+    it("keeps the promises when nothing goes wrong", () => {
+      expect(course).toMatchObject({ end: { state }, lives: 1, broken: [] });
+    });
+
+    it.each(["killed-before", "killed-after"] as const)(
+      "ends so, with every effect once, when the process is %s any call",
+      async (kind) => {
+        for (const [index, call] of course.calls.entries()) {
+          const ports = new Map([[index + 1, { kind }]]);
+          const { end, lives, broken, world } = await play(saga, begin, { ...schedule, ports });
+          expect({ call, state: end.state, lives, broken }).toEqual({ call, state, lives: 2, broken: [] });
+          for (const who of ["source", "target"] as const)
+            expect([call, who, world[who].effects]).toEqual([call, who, course.world[who].effects]);
+        }
+      },
+    );
+
+    it.each(["fails", "answer-lost", "late"] as const)(
+      "keeps the promises, and does not halt, when any call %s",
+      async (kind) => {
+        for (const [index, call] of course.calls.entries())
+          for (const afterCalls of kind === "late" ? [1, 9, 1_000] : [0]) {
+            const ports = new Map([[index + 1, { kind, afterCalls }]]);
+            const { end, broken } = await play(saga, begin, { ...schedule, ports });
+            const at = { call, afterCalls };
+            expect({ ...at, broken }).toEqual({ ...at, broken: [] });
+            expect({ ...at, ...end }).not.toMatchObject({ state: "halted" });
+          }
+      },
+    );
+  });
+
+  it(`${name} keeps the promises under schedules of several crashes, failures, deaths and late effects`, async () => {
+    const seen = { committed: 0, "rolled-back": 0, halted: 0 };
+    await fc.assert(
+      fc.asyncProperty(schedules, async (schedule) => {
+        const { end, broken } = await play(saga, begin, schedule);
+        seen[end.state] += 1;
+        expect(broken).toEqual([]);
+      }),
+      { numRuns: 300, seed: 11 },
+    );
+    for (const count of Object.values(seen)) expect(count).toBeGreaterThan(2);
+  });
+}

@@ -1,0 +1,242 @@
+import { AppError } from "@baton/protocol";
+import { describe, expect, it } from "vitest";
+import { deploy } from "./deploy.saga.ts";
+import { type FakeWorld, createFakeWorld } from "./fakes/fake-world.ts";
+import { at, both, expectPromises, failing, runInWorld } from "./fakes/saga.testsuite.ts";
+import { migrate } from "./migrate.saga.ts";
+import { type Faults, noFaults } from "./progress.port.ts";
+
+async function servingWorld(): Promise<FakeWorld> {
+  const world = createFakeWorld();
+  await world.serveOnSource();
+  return world;
+}
+
+const runIn = async (world: FakeWorld, faults: Faults) =>
+  (await runInWorld({ saga: migrate, world, openPorts: () => world.ports, faults })).end;
+
+async function migrateIn(world: FakeWorld, faults: Faults = noFaults) {
+  const end = await runIn(world, faults);
+  expectPromises(world, end);
+  return end;
+}
+
+const failsVerify = failing({ step: "verify", phase: "do", moment: "before" });
+const third = "pl-00000000000000000009";
+
+describe("a handover that nobody heard of", () => {
+  /** The answer to the handover is lost, and so is the write, until `deliverLate`. */
+  const losesHandOver = (world: FakeWorld): void => {
+    const { lease } = world.ports;
+    const apply = lease.apply.bind(lease);
+    let isFirst = true;
+    world.ports.lease.apply = async (write, signal) => {
+      if (!isFirst) return apply(write, signal);
+      isFirst = false;
+      world.bucket.inject({ kind: "unclear", write: "late" });
+      const { key, body, expectedEtag } = write;
+      const condition = { kind: "match", etag: expectedEtag ?? "" } as const;
+      await world.bucket.open().put({ key, body, condition, timeoutMs: 1_000 });
+      throw new Error("the fault did not hit");
+    };
+  };
+
+  it("is refused by the store when it arrives after the lease was given back", async () => {
+    const world = await servingWorld();
+    losesHandOver(world);
+    expect(await migrateIn(world)).toMatchObject({
+      state: "rolled-back",
+      reason: { code: "storage-unclear" },
+    });
+    expect(world.target.effects.burns).toBe(0);
+    world.bucket.deliverLate();
+    expectPromises(world, { state: "rolled-back", reason: { code: "", detail: "" } });
+  });
+
+  it("is burned when it arrives before the first look", async () => {
+    const world = await servingWorld();
+    losesHandOver(world);
+    const arrives = at({ step: "handOver", phase: "undo" }, () => world.bucket.deliverLate());
+    expect(await migrateIn(world, arrives)).toMatchObject({ state: "rolled-back" });
+    expect(world.target.effects).toMatchObject({ burns: 1, execs: 0 });
+    expect(world.lease()?.epoch).toBe(3);
+  });
+
+  it("is burned when it arrives between the look and the write that gives back", async () => {
+    const world = await servingWorld();
+    losesHandOver(world);
+    const arrives = at({ step: "stop", phase: "undo" }, () => world.bucket.deliverLate());
+    expect(await migrateIn(world, arrives)).toMatchObject({ state: "rolled-back" });
+    expect(world.target.effects).toMatchObject({ burns: 1, execs: 0 });
+    expect(world.lease()?.epoch).toBe(3);
+  });
+
+  it("was planned on a lease that somebody else changed: the source serves again", async () => {
+    const world = await servingWorld();
+    const changed = at({ step: "handOver", moment: "before" }, () => world.rewriteLease({}));
+    expect(await migrateIn(world, changed)).toMatchObject({ reason: { code: "lease-superseded" } });
+    expect(world.source.state).toBe("running");
+  });
+});
+
+describe("a lease that is nobody's of this operation", () => {
+  const taken = (world: FakeWorld, step: string) =>
+    at({ step, phase: "do", moment: "before" }, () =>
+      world.rewriteLease({
+        holder: third,
+        state: "running",
+        grant: null,
+        run: { placement: third, instance: "1", counter: 1 },
+      }),
+    );
+
+  it.each(["handOver", "start", "verify"])("is left alone when it is taken before %s", async (step) => {
+    const world = await servingWorld();
+    expect(await runIn(world, taken(world, step))).toMatchObject({
+      state: "halted",
+      reason: { code: "lease-mismatch" },
+    });
+    expect(world.lease()).toMatchObject({ holder: third, state: "running" });
+    expect(world.source.state).toBe("stopped");
+  });
+
+  it("keeps the source from being retired", async () => {
+    const world = await servingWorld();
+    expect(await runIn(world, taken(world, "retire"))).toMatchObject({
+      state: "halted",
+      reason: { code: "lease-mismatch" },
+    });
+    expect(world.source.state).toBe("stopped");
+  });
+
+  it("halts the way back when it is missing", async () => {
+    const world = await servingWorld();
+    const removed = at({ step: "fence", moment: "after" }, () => world.removeLease());
+    expect(await migrateIn(world, removed)).toMatchObject({
+      state: "halted",
+      reason: { code: "lease-missing" },
+    });
+  });
+});
+
+describe("a target that is to give up", () => {
+  /** Its receipt is not heard the first time. */
+  const losesReceipt = (world: FakeWorld): void => {
+    const { receipt } = world.target;
+    let isFirst = true;
+    world.target.receipt = (query, signal) => {
+      if (!isFirst) return receipt(query, signal);
+      isFirst = false;
+      return Promise.reject(new AppError("agent-unreachable", "no answer"));
+    };
+  };
+
+  it("is judged by its receipt also when the lease says stopped by then", async () => {
+    const world = await servingWorld();
+    world.target.stopManner = "crashed-during-stop";
+    losesReceipt(world);
+    expect(await migrateIn(world, failsVerify)).toMatchObject({
+      state: "halted",
+      reason: { code: "handover-refused" },
+    });
+    expect(world.lease()?.state).toBe("stopped");
+    expect(world.running.size).toBe(0);
+  });
+
+  it("is judged by the witness also when it ended by itself", async () => {
+    const world = await servingWorld();
+    world.target.startFails = true;
+    world.target.witnessed = "running";
+    expect(await migrateIn(world)).toMatchObject({ state: "halted", reason: { code: "handover-refused" } });
+    expect(world.source.state).toBe("stopped");
+  });
+
+  it("halts the operation when it is silent", async () => {
+    const world = await servingWorld();
+    world.target.stopManner = "silent";
+    expect(await migrateIn(world, failsVerify)).toMatchObject({
+      state: "halted",
+      reason: { code: "stop-unknown" },
+    });
+    expect([...world.running]).toEqual([world.target.placement]);
+  });
+
+  it("is stopped, not told to burn, when it does not know whether it used its grant", async () => {
+    const world = await servingWorld();
+    const outage = at({ step: "start", phase: "do", moment: "before" }, () => world.failWrites(10));
+    expect(await migrateIn(world, outage)).toMatchObject({
+      state: "rolled-back",
+      reason: { code: "storage-unclear" },
+    });
+    expect(world.target.effects).toMatchObject({ execs: 0, burns: 0 });
+  });
+
+  it("is stopped when a late start overtakes the burn", async () => {
+    const world = await servingWorld();
+    const start = world.target.start;
+    const burn = world.target.burn;
+    const late: Parameters<typeof start>[] = [];
+    world.target.start = (...call) => {
+      late.push(call);
+      return Promise.reject(new AppError("agent-unreachable", "no answer"));
+    };
+    world.target.burn = async (...call) => {
+      for (const one of late.splice(0)) await start(...one);
+      return burn(...call);
+    };
+    expect(await migrateIn(world)).toMatchObject({
+      state: "rolled-back",
+      reason: { code: "agent-unreachable" },
+    });
+    expect(world.target.effects).toMatchObject({ execs: 1, stops: 1, burns: 0 });
+  });
+
+  it("burns its grant once when the store does not hear of it at first", async () => {
+    const world = await servingWorld();
+    const outage = at({ step: "handOver", phase: "undo", moment: "before", attempt: 1 }, () =>
+      world.failWrites(5),
+    );
+    const fails = failing({ step: "handOver", phase: "do", moment: "after" });
+    expect(await migrateIn(world, both(fails, outage))).toMatchObject({ state: "rolled-back" });
+    expect(world.target.effects.burns).toBe(1);
+  });
+
+  it("is not removed while the lease says that it runs", async () => {
+    const world = createFakeWorld();
+    const outage = at({ step: "start", phase: "undo", moment: "before" }, () => world.failWrites(5));
+    const course = { saga: deploy, world, openPorts: () => world.ports };
+    const { end } = await runInWorld({ ...course, faults: both(failsVerify, outage) });
+    expect(end).toMatchObject({ state: "halted", reason: { code: "lease-mismatch" } });
+    expect(world.lease()?.state).toBe("running");
+    expect(world.target.state).toBe("stopped");
+    expect(world.target.effects.removed).toBe(0);
+  });
+});
+
+describe("a source that is to serve again", () => {
+  it("halts the operation when it ended and nobody knows how", async () => {
+    const world = await servingWorld();
+    const dies = at({ step: "stop", phase: "do", moment: "before" }, () => world.source.die());
+    expect(await migrateIn(world, both(dies, failing({ step: "stop", phase: "do" })))).toMatchObject({
+      state: "halted",
+      reason: { code: "stop-unknown" },
+    });
+  });
+
+  it("halts the operation when it refused the stop and ended afterwards", async () => {
+    const world = await servingWorld();
+    world.source.stopManner = "refused";
+    const dies = at({ step: "stop", phase: "undo", moment: "before" }, () => world.source.die());
+    expect(await migrateIn(world, dies)).toMatchObject({ state: "halted", reason: { code: "wrong-state" } });
+  });
+
+  it("is left as it is when it ended before the stop", async () => {
+    const world = await servingWorld();
+    const dies = at({ step: "prepare", moment: "after" }, () => world.source.die());
+    expect(await migrateIn(world, dies)).toMatchObject({
+      state: "rolled-back",
+      reason: { code: "wrong-state" },
+    });
+    expect(world.source.effects.stops).toBe(0);
+  });
+});
