@@ -3,7 +3,10 @@ import type { AgentConfig, AgentEndpoint } from "@baton/protocol";
 /** What a placement is made from; the driver adds what only it knows (state directory, address, ports) to the agent's configuration. */
 export interface PlacementSpec {
   readonly placement: string;
-  readonly agent: Omit<AgentConfig, "version" | "placement" | "stateDirectory" | "listen" | "applicationPort">;
+  readonly agent: Omit<
+    AgentConfig,
+    "version" | "placement" | "stateDirectory" | "listen" | "applicationPort"
+  >;
 }
 
 /** A placement whose agent is up and was identified by the driver's own trusted path. */

@@ -25,6 +25,18 @@ describe("deploy", () => {
     expect(world.lease()?.epoch).toBe(2);
   });
 
+  it("waits out the settle time of what an earlier run sent", async () => {
+    const waits: number[] = [];
+    for (const knownEpoch of [0, 1]) {
+      const world = createFakeWorld();
+      const clock = { ...world.ports.clock, wait: async (ms: number) => void waits.push(ms) };
+      const ports = { ...world.ports, clock };
+      const given = { ...input, settleMs: 70, knownEpoch };
+      await runInWorld({ saga: deploy, world, openPorts: () => ports, input: given });
+    }
+    expect(waits).toEqual([70]);
+  });
+
   it("refuses while the lease is somebody's", async () => {
     const world = createFakeWorld();
     await world.serveOnSource();

@@ -24,7 +24,7 @@ import {
 type Ctx = StepContext<DeployInput, DeployPorts, unknown>;
 
 export const deploy = saga<DeployInput, DeployPorts>("deploy@1")
-  .step("preflight", preflight, { deadlineMs: 60_000 })
+  .step("preflight", preflight, { deadlineMs: patientMs })
   .step("claim", claimPrefix, { deadlineMs: 30_000 })
   .step("prepare", placeTarget, { undo: { run: removeTarget, deadlineMs: 60_000 }, deadlineMs: 60_000 })
   .step("handOver", handOver, {
@@ -37,7 +37,12 @@ export const deploy = saga<DeployInput, DeployPorts>("deploy@1")
   .pivot("commit", commit, { deadlineMs: 30_000 });
 
 async function preflight({ input, ports, signal }: Ctx): Promise<null> {
-  const [probe] = await Promise.all([ports.lease.probe(signal), ports.target.checkCluster(signal)]);
+  const [probe] = await Promise.all([
+    ports.lease.probe(signal),
+    ports.target.checkCluster(signal),
+    // What an earlier run sent may still arrive.
+    input.knownEpoch === 0 ? null : ports.clock.wait(input.settleMs, signal),
+  ]);
   assertProbe(probe, `the storage of ${input.application}`);
   return null;
 }

@@ -20,7 +20,7 @@ export function decideHandover(evidence: HandoverEvidence): HandoverDecision {
     return refuse("the cluster cannot say whether processes of the application are left");
   if (evidenceClass !== "proven") return refuse(`the stop is ${evidenceClass}, not proven`);
   if (outcome !== "graceful" && outcome !== "never-started")
-    return refuse(`the stop was ${outcome}, not graceful`);
+    return refuse(`the stop was ${outcome}, not graceful: possible loss`);
   return { kind: "pass" };
 }
 

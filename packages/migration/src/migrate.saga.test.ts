@@ -119,16 +119,33 @@ describe("a source that does not stop as it should", () => {
   });
 
   it.each(["running", "unknown"] as const)(
-    "is not passed on while the witness says %s",
+    "is neither passed on nor started again while the witness says %s",
     async (witnessed) => {
       const world = await servingWorld();
       world.source.witnessed = witnessed;
       const { end } = await migrateIn(world);
-      expect(end).toMatchObject({ state: "rolled-back", reason: { code: "handover-refused" } });
+      expect(end).toMatchObject({ state: "halted", reason: { code: "handover-refused" } });
       expectPromises(world, end);
+      expect(world.source.effects.execs).toBe(1);
       expect(world.target.effects.execs).toBe(0);
     },
   );
+});
+
+describe("a source that was given back", () => {
+  it("and died again before that was recorded halts the operation: its lease is nobody's to grant", async () => {
+    const world = await servingWorld();
+    const { end } = await migrateIn(world, {
+      async reach({ step, phase, moment, attempt }) {
+        if (step === "verify" && phase === "do") throw new AppError("injected-fault", "planted");
+        if (step !== "stop" || phase !== "undo" || moment !== "after" || attempt > 1) return;
+        await world.source.die();
+        throw new AppError("injected-fault", "planted");
+      },
+    });
+    expect(end).toMatchObject({ state: "halted", reason: { code: "stale-epoch" } });
+    expect(world.running.size).toBe(0);
+  });
 });
 
 describe("the receipt of the stop", () => {

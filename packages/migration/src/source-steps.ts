@@ -115,6 +115,14 @@ export async function planGiveBack(ctx: UndoCtx): Promise<GiveBack> {
   }
   const stopped = await endedStop(ports, intent, stopBudgetMs(input), signal);
   if (stopped === null) return { kind: "serving" };
+  // A start beside a process that the agent did not see would be a second writer in one placement (safety rule 5).
+  const witness = await ports.source.witness(signal);
+  if (witness.state !== "terminated")
+    throw new AppError(
+      "handover-refused",
+      `cannot take back the stop: the witness of ${ports.source.cluster} says ${witness.state}`,
+      { meta: { witness } },
+    );
   const { placement, epoch: lastEpoch, run } = stopped.receipt;
   const grant = newNonce();
   // Conditional on the ETag that was judged: it also makes a handover that is still on its way fail for good.

@@ -49,7 +49,10 @@ async function checkStorage(manifest: StorageManifest, cluster: string): Promise
   const data = openStore(manifest, await readDataKey(manifest, cluster));
   try {
     const probe = await probeStorage({ control, data, prefix, timeoutMs: checkTimeoutMs });
-    assertProbe(probe, `storage "${name}"`);
+    assertProbe(
+      probe,
+      `storage "${name}" with ${cluster === "" ? "the data key" : `the data key of ${cluster}`}`,
+    );
   } finally {
     control.close();
     data.close();

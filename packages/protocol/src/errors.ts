@@ -10,6 +10,7 @@ interface ErrorEntry {
 /** The one table of everything that can go wrong, for every package and every wire. */
 export const errorTable = {
   "invalid-request": { status: 400, retry: "never", title: "The request is not valid" },
+  "request-too-large": { status: 413, retry: "never", title: "The request is too large" },
   "invalid-manifest": { status: 400, retry: "never", title: "The manifest is not valid" },
   "invalid-configuration": { status: 400, retry: "operator", title: "The configuration is not valid" },
   unauthenticated: { status: 401, retry: "never", title: "The credential is missing or wrong" },

@@ -66,7 +66,11 @@ export async function probeStorage(params: {
       if (verdict === undefined) throw error;
       return verdict;
     });
-    results.push({ name: params.name, passed: detail === params.expected, detail });
+    results.push({
+      name: params.name,
+      passed: detail === params.expected || detail.startsWith(`${params.expected}: `),
+      detail,
+    });
   };
   /** Writes with Baton's own key. */
   const testPut = (
@@ -150,7 +154,7 @@ export async function probeStorage(params: {
 
 const advice: Readonly<Record<(typeof tests)[TestName], string>> = {
   "storage-conditions": "use a store that honours conditional writes",
-  "storage-credentials": "allow the application's key to write and read below its prefix",
+  "storage-credentials": "correct the application's key, or allow it to write and read below its prefix",
   "storage-unprotected": `forbid the application's key to write and remove below "${controlPrefix}"`,
 };
 
@@ -175,4 +179,4 @@ const notImplemented = (error: AppError): string | undefined =>
   error.meta?.["status"] === 501 ? "not implemented" : undefined;
 
 const denied = (error: AppError): string | undefined =>
-  error.code === "storage-credentials" ? "denied" : undefined;
+  error.code === "storage-credentials" ? `denied: ${error.message}` : undefined;

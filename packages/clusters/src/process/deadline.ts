@@ -45,7 +45,7 @@ export async function within<T>(
   } catch (error) {
     if (isAppError(error)) throw error;
     if (controller.signal.aborted) throw controller.signal.reason;
-    const detail = `cannot ${what}: failed while ${step} (${reasonOf(error)}); see the cause`;
+    const detail = `cannot ${what}: failed while ${step} (${reasonOf(error)}); check the cluster's directory`;
     throw new AppError("cluster-unavailable", detail, { cause: error });
   } finally {
     clearTimeout(timer);

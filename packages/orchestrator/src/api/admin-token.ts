@@ -12,7 +12,7 @@ export function requireAdminToken(token: string): MiddlewareHandler {
     if (given === undefined || !timingSafeEqual(digest(given), expected))
       throw new AppError(
         "unauthenticated",
-        "cannot accept the request: send the admin token as Authorization: Bearer",
+        "cannot accept the request: the admin token is missing or wrong; send it as Authorization: Bearer",
       );
     await next();
   };

@@ -169,7 +169,7 @@ describe("a manifest", () => {
       expect(answer.status).toBe(400);
     }
     const large = { ...clusterManifest("quay"), directory: `/${"x".repeat(1_100_000)}` };
-    await expectProblem(put("/v1/clusters/quay", large), "invalid-request", "1048576");
+    await expectProblem(put("/v1/clusters/quay", large), "request-too-large", "1048576");
     await expectProblem(
       post("/v1/confirmations", { receipt: "x".repeat(40_000) }),
       "invalid-request",

@@ -8,7 +8,7 @@ import {
 } from "@baton/protocol";
 import { manifestSchemas, operationRequestSchema, parseAs } from "@baton/protocol";
 import type { ApplicationManifest, ClusterManifest, Manifest } from "@baton/protocol";
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import * as z from "zod/mini";
 import type { Logger } from "pino";
@@ -40,17 +40,21 @@ const waitSchema = z.strictObject({
 /** The HTTP API under `/v1`; pure wiring. */
 export function createApp(deps: AppDeps): Hono {
   const app = new Hono();
-  app.onError((error) => {
+  app.onError((error, context) => {
     const failure = toAppError(error);
     if (failure.code === "internal") deps.log.error({ err: error }, failure.message);
-    return problemResponse(failure);
+    return problemResponse(failure, context.req.raw);
   });
-  app.notFound(() =>
-    problemResponse(new AppError("not-found", "cannot answer: there is nothing at this path")),
-  );
-  const tooLarge = () =>
+  app.notFound((context) =>
     problemResponse(
-      new AppError("invalid-request", `cannot read the request: its body is over ${maxBodyBytes} bytes`),
+      new AppError("not-found", "cannot answer: there is nothing at this path"),
+      context.req.raw,
+    ),
+  );
+  const tooLarge = (context: Context) =>
+    problemResponse(
+      new AppError("request-too-large", `cannot read the request: its body is over ${maxBodyBytes} bytes`),
+      context.req.raw,
     );
   app.use(bodyLimit({ maxSize: maxBodyBytes, onError: tooLarge }));
 
@@ -103,7 +107,10 @@ export function createApp(deps: AppDeps): Hono {
       waitMs: Math.min(waitMs, maxWaitMs),
     });
     if (operation === null)
-      throw new AppError("unknown-operation", "cannot show the operation: there is none of this id");
+      throw new AppError(
+        "unknown-operation",
+        `cannot show the operation: there is none of this id; see "baton operation list"`,
+      );
     return context.json(operation);
   });
   return app;

@@ -90,7 +90,7 @@ describe("an operation", () => {
     expect(await ended(operation)).toMatchObject({
       state: "rolled-back",
       reason: expect.stringMatching(
-        /^preflight failed: .*cannot read the secret \/secrets\/(control|data): ENOENT$/,
+        /^preflight failed: .*cannot read the secret \/secrets\/(control|data): there is no such file/,
       ),
     });
     await engine.start(operation.id);

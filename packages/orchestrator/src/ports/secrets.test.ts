@@ -49,7 +49,8 @@ describe("a secret", () => {
   it("that is not there is told by its path", async () => {
     await expect(readAccessKey({ file: "/nowhere/key" })).rejects.toMatchObject({
       code: "secret-unavailable",
-      message: "cannot read the secret /nowhere/key: ENOENT",
+      message:
+        "cannot read the secret /nowhere/key: there is no such file; create it or correct the manifest",
     });
   });
 });

@@ -7,7 +7,8 @@ export async function readAccessKey({ file }: SecretReference): Promise<AccessKe
   try {
     text = await readFile(file, "utf8");
   } catch (error) {
-    throw unavailable(file, error instanceof Error && "code" in error ? String(error.code) : "unreadable");
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    throw unavailable(file, whyUnreadable[code] ?? `it cannot be read (${code})`);
   }
   try {
     return accessKeySchema.parse(JSON.parse(text));
@@ -16,6 +17,12 @@ export async function readAccessKey({ file }: SecretReference): Promise<AccessKe
     throw unavailable(file, "it must be JSON of exactly accessKeyId and secretAccessKey");
   }
 }
+
+const whyUnreadable: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file; create it or correct the manifest",
+  EACCES: "it may not be read; allow the orchestrator's user to read it",
+  EISDIR: "it is a directory; name a file",
+};
 
 const unavailable = (file: string, why: string): AppError =>
   new AppError("secret-unavailable", `cannot read the secret ${file}: ${why}`);

@@ -103,7 +103,10 @@ function assertPossible({ kind, application, to }: OperationRequest, on: string 
   if (kind === "migrate" && on === undefined)
     throw new AppError("not-deployed", `cannot migrate ${application}: it is not deployed; deploy it first`);
   if (kind === "migrate" && on === to)
-    throw new AppError("same-cluster", `cannot migrate ${application} to ${to}: it is there already`);
+    throw new AppError(
+      "same-cluster",
+      `cannot migrate ${application} to ${to}: it is there already; choose another cluster`,
+    );
 }
 
 async function assertUnlocked(

@@ -1,0 +1,191 @@
+import { join } from "node:path";
+import type { ErrorCode } from "@baton/protocol";
+import { describe, expect, it } from "vitest";
+import { expectNothingChanges } from "./observe.ts";
+import { expectOneLine, expectProblem } from "./refusal.ts";
+import type { Stage } from "./stage.ts";
+
+const application = {
+  kind: "application",
+  name: "skiff",
+  storage: "harbor",
+  workload: { command: ["/bin/true"] },
+  readiness: { path: "/readyz" },
+};
+const cluster = { kind: "cluster", name: "harbor-c", driver: "process", directory: "/nowhere/harbor-c" };
+
+interface WrongManifest {
+  readonly title: string;
+  readonly manifest: object;
+  readonly path: string;
+  readonly words: readonly string[];
+  /** Said by the command only, which finds out the kind by itself. */
+  readonly commandWords?: readonly string[];
+}
+
+const wrong: readonly WrongManifest[] = [
+  {
+    title: "an unknown field is named, with those that are allowed",
+    manifest: { ...application, replicas: 3 },
+    path: "/v1/applications/skiff",
+    words: ['unknown field "replicas"', "allowed: kind, name, storage, workload, hook, readiness, verify"],
+  },
+  {
+    title: "an unknown field further in is named by its path",
+    manifest: { ...application, hook: { graceMs: 100, graceSeconds: 1 } },
+    path: "/v1/applications/skiff",
+    words: [
+      '"hook": unknown field "graceSeconds"',
+      "allowed: signal, graceMs, killAllowed, gracefulExitCodes",
+    ],
+  },
+  {
+    title: "a value of the wrong type is named by its path, and not repeated",
+    manifest: { ...application, workload: { command: "hunter2" } },
+    path: "/v1/applications/skiff",
+    words: ['"workload.command"', "expected array"],
+  },
+  {
+    title: "a missing field is named",
+    manifest: { ...application, storage: undefined },
+    path: "/v1/applications/skiff",
+    words: ['"storage": is missing'],
+  },
+  {
+    title: "a driver that is not there is refused with those that are",
+    manifest: { ...cluster, driver: "kubernetes" },
+    path: "/v1/clusters/harbor-c",
+    words: ['"driver"', '"process"'],
+  },
+  {
+    title: "a directory in which nothing can be made is no cluster",
+    manifest: { ...cluster, directory: "/dev/null/harbor-c" },
+    path: "/v1/clusters/harbor-c",
+    words: ["/dev/null/harbor-c"],
+  },
+  {
+    title: "a manifest without a kind is refused with the kinds",
+    manifest: { ...cluster, kind: undefined },
+    path: "/v1/clusters/harbor-c",
+    words: ["kind"],
+    commandWords: ["no kind (allowed: cluster, storage, application)"],
+  },
+  {
+    title: "a manifest of an unknown kind is refused with the kinds",
+    manifest: { ...cluster, kind: "fleet" },
+    path: "/v1/clusters/harbor-c",
+    words: ["kind"],
+    commandWords: ['unknown kind "fleet" (allowed: cluster, storage, application)'],
+  },
+  {
+    title: "a storage that nobody declared is no storage for an application",
+    manifest: { ...application, storage: "nosuch" },
+    path: "/v1/applications/skiff",
+    words: ['storage "nosuch"', "known: "],
+  },
+  {
+    title: "a control prefix is no application's prefix",
+    manifest: {
+      kind: "storage",
+      name: "quay",
+      endpoint: "http://127.0.0.1:1",
+      bucket: "annex",
+      prefix: ".baton/quay/",
+      credentials: { control: { file: "/nowhere" }, data: { file: "/nowhere" } },
+    },
+    path: "/v1/storages/quay",
+    words: ['"prefix"', 'not below ".baton/"'],
+  },
+  {
+    title: "a key in an endpoint's URL is refused, and not repeated",
+    manifest: {
+      kind: "storage",
+      name: "quay",
+      endpoint: "http://admin:hunter2@127.0.0.1:1",
+      bucket: "annex",
+      prefix: "quay/",
+      credentials: { control: { file: "/nowhere" }, data: { file: "/nowhere" } },
+    },
+    path: "/v1/storages/quay",
+    words: ['"endpoint"', "must not carry a user name, a password"],
+  },
+];
+/** Not every refusal of a manifest is one of its form. */
+const codes: Readonly<Record<string, ErrorCode>> = {
+  "a storage that nobody declared is no storage for an application": "unknown-storage",
+  "a directory in which nothing can be made is no cluster": "cluster-unavailable",
+};
+
+export function testManifests(at: () => Stage): void {
+  describe("a wrong manifest", () => {
+    expectNothingChanges(at);
+
+    it.each(wrong)("$title", async ({ title, manifest, path, words, commandWords = [] }) => {
+      const detail = expectProblem(
+        await at().api("PUT", path, { body: manifest }),
+        codes[title] ?? "invalid-manifest",
+        words,
+      );
+      const ended = await at().baton(["apply", "-f", "-"], JSON.stringify(manifest));
+      expectOneLine(ended, [...words, ...commandWords]);
+      expect(detail + ended.stderr).not.toContain("hunter2");
+    });
+
+    it("a manifest that is not JSON is refused by HTTP, and none of it is repeated", async () => {
+      const answer = await at().api("PUT", "/v1/applications/skiff", { body: "name: hunter2" });
+      expectProblem(answer, "invalid-manifest", ["the application manifest", "the body is not JSON"]);
+      expect(answer.text).not.toContain("hunter2");
+    });
+
+    it.each([
+      ["what is not YAML", "kind: cluster\nname: [harbor-c\n", ["document 1", "it is not YAML"]],
+      ["an alias that leads nowhere", "kind: *nothing\n", ["document 1", "it is not YAML"]],
+      ["nothing", "# later\n", ["there is no manifest in it"]],
+      ["a list", "- kind: cluster\n", ["no kind (allowed: cluster, storage, application)"]],
+    ])("%s is refused as a file", async (_what, file, words) => {
+      expectOneLine(await at().baton(["apply", "-f", "-"], file), ["standard input", ...words]);
+    });
+
+    it("a file that is not there is refused by its path", async () => {
+      const file = at().annex.pathOf("nothing.yaml");
+      expectOneLine(await at().baton(["apply", "-f", file]), [file, "there is no such file"]);
+    });
+
+    it("the first document is not applied when the second is wrong", async () => {
+      const good = { ...cluster, directory: join(at().harbour.directory, "harbor-c") };
+      const files = [good, { ...application, replicas: 3 }]
+        .map((each) => JSON.stringify(each))
+        .join("\n---\n");
+      expectOneLine(await at().baton(["apply", "-f", "-"], files), [
+        'document 2 (application "skiff")',
+        'unknown field "replicas"',
+      ]);
+    });
+
+    it("all that is wrong is told at once", async () => {
+      const files = [
+        { ...cluster, driver: "podman" },
+        { ...application, replicas: 3 },
+      ].map((each) => JSON.stringify(each));
+      expectOneLine(await at().baton(["apply", "-f", "-"], files.join("\n---\n")), [
+        'document 1 (cluster "harbor-c")',
+        '"driver"',
+        'document 2 (application "skiff")',
+        'unknown field "replicas"',
+      ]);
+    });
+
+    it("a cluster and a storage that are in use do not become other ones", async () => {
+      const moved = { ...cluster, name: "harbor-a", directory: join(at().harbour.directory, "harbor-c") };
+      const answer = await at().api("PUT", "/v1/clusters/harbor-a", { body: moved });
+      expectProblem(answer, "in-use", ['cannot change cluster "harbor-a"', "apply it under another name"]);
+      expectOneLine(await at().baton(["apply", "-f", "-"], JSON.stringify(moved)), [
+        'cannot change cluster "harbor-a"',
+        "apply it under another name",
+      ]);
+      const other = { ...at().annex.storage, name: "harbor" };
+      const refused = await at().api("PUT", "/v1/storages/harbor", { body: other });
+      expectProblem(refused, "in-use", ['cannot change storage "harbor"', "apply it under another name"]);
+    });
+  });
+}

@@ -1,0 +1,162 @@
+import { type Operation, operationSchema } from "@baton/protocol";
+import { beforeAll, describe, expect, it } from "vitest";
+import { addEntry, expectEntries, expectLedgerUntouched, listPlacements } from "./observe.ts";
+import { expectOneLine, expectProblem } from "./refusal.ts";
+import { type Stage, slowly, startMs } from "./stage.ts";
+
+/** Runs the ledger everywhere but where it is given this key. */
+const notWith = (accessKeyId: string): readonly string[] => [
+  "/bin/sh",
+  "-c",
+  `[ "$AWS_ACCESS_KEY_ID" = ${accessKeyId} ] && exit 1; exec "$0" "$@"`,
+];
+
+/** Operations that fail, or are in the way of others: applications of their own, so that the ledger can be watched all the time. */
+export function testOperations(at: () => Stage): void {
+  describe("an operation that cannot go on", () => {
+    expectLedgerUntouched(at);
+
+    /** What `slow` and `picky` acknowledged. */
+    const entries = { slow: [] as string[], picky: [] as string[] };
+    const route = (application: string) => at().harbour.client.route(application);
+    const acknowledge = async (application: keyof typeof entries): Promise<void> => {
+      const { url } = await route(application);
+      for (let n = 0; n < 5; n += 1) entries[application].push(await addEntry(url));
+    };
+    const expectAll = async (application: keyof typeof entries): Promise<void> =>
+      expectEntries((await route(application)).url, entries[application]);
+    const latest = async (application: string): Promise<Operation> => {
+      const [operation] = await at().harbour.client.operations(application);
+      if (operation === undefined) throw new Error(`there is no operation of ${application}`);
+      return operation;
+    };
+
+    beforeAll(async () => {
+      const { annex, declare, run } = at();
+      await declare("idle", []);
+      await declare("slow", slowly);
+      await declare("picky", notWith(annex.keys.dataB.accessKeyId));
+      const deployed = await Promise.all(
+        (["slow", "picky"] as const).map((application) =>
+          run({ kind: "deploy", application, to: "harbor-a" }),
+        ),
+      );
+      expect(deployed.map(({ state, reason }) => ({ state, reason }))).toEqual([
+        { state: "committed", reason: null },
+        { state: "committed", reason: null },
+      ]);
+      await acknowledge("slow");
+      await acknowledge("picky");
+    }, startMs);
+
+    it("what is declared and not deployed is not migrated", async () => {
+      const { api, baton } = at();
+      const body = { kind: "migrate", application: "idle", to: "harbor-b" };
+      const words = ["cannot migrate idle", "it is not deployed", "deploy it first"];
+      expectProblem(await api("POST", "/v1/operations", { body }), "not-deployed", words);
+      expectOneLine(await baton(["migrate", "idle", "--to", "harbor-b"]), words);
+      expect(await at().harbour.client.operations("idle")).toEqual([]);
+    });
+
+    it("of two migrations at once one is taken, and holds the application until it has ended", async () => {
+      const { api, baton, ended } = at();
+      const body = { kind: "migrate", application: "slow", to: "harbor-b" };
+      const answers = await Promise.all([1, 2].map(() => api("POST", "/v1/operations", { body })));
+      const [taken, refused] = answers.toSorted((a, b) => a.status - b.status);
+      if (taken === undefined || refused === undefined) throw new Error("an answer is missing");
+      expect(taken.status).toBe(202);
+      const operation = operationSchema.parse(JSON.parse(taken.text));
+      const words = [operation.id, "is still open", "wait for its end"];
+      expectProblem(refused, "operation-open", ["cannot migrate slow", ...words]);
+      expectOneLine(await baton(["migrate", "slow", "--to", "harbor-b"]), ["cannot migrate slow", ...words]);
+      const again = await api("POST", "/v1/operations", { body: { ...body, kind: "deploy" } });
+      expectProblem(again, "operation-open", ["cannot deploy slow", ...words]);
+
+      const { state, reason } = await ended(operation);
+      expect({ state, reason }).toEqual({ state: "committed", reason: null });
+      expect((await at().harbour.client.operations("slow")).map(({ kind }) => kind)).toEqual([
+        "migrate",
+        "deploy",
+      ]);
+      await expectAll("slow");
+      await acknowledge("slow");
+    });
+
+    it("nothing is begun while the store is away, and the application serves on", async () => {
+      const { annex, baton, harbour } = at();
+      const [before, placements] = [await route("slow"), await listPlacements(at())];
+      await annex.stop();
+      try {
+        const refused = await baton(["migrate", "slow", "--to", "harbor-a", "--watch"]);
+        expect(refused.stderr).toMatch(
+          /^baton: the migrate of slow to harbor-a was rolled back: preflight failed: cannot migrate slow: [^\n]+\n$/,
+        );
+        expect(refused.stderr).toContain("bring the storage up");
+        expect(refused.status).toBe(1);
+        const { state, source, receipt, ledger } = await latest("slow");
+        expect({ state, receipt, stopSentAt: ledger.stopSentAt }).toEqual({
+          state: "rolled-back",
+          receipt: null,
+          stopSentAt: null,
+        });
+        expect(source).toBe(before.placement);
+        await acknowledge("slow");
+      } finally {
+        await annex.restart();
+      }
+      expect(await route("slow")).toEqual(before);
+      expect(await listPlacements(at())).toEqual(placements);
+      await expectAll("slow");
+      // What was acknowledged while the store was away reaches it now.
+      await expect
+        .poll(async () => (await (await fetch(`${String(before.url)}/stats`)).json()) as unknown, {
+          timeout: 15_000,
+        })
+        .toMatchObject({ unflushed: 0 });
+      expect(harbour.kills()).toBe(0);
+    });
+
+    it("a target on which the application cannot start is given up, and the source serves again", async () => {
+      const { baton } = at();
+      const [before, placements] = [await route("picky"), await listPlacements(at())];
+      const ended = await baton(["migrate", "picky", "--to", "harbor-b", "--watch"]);
+      const { state, reason } = await latest("picky");
+      expect({ state, reason }).toEqual({
+        state: "rolled-back",
+        reason: expect.stringContaining("the application exited (exit code 1") as string,
+      });
+      expect(ended.stderr).toMatch(
+        /^baton: the migrate of picky to harbor-b was rolled back: start failed: [^\n]+\n$/,
+      );
+      expect(ended.status).toBe(1);
+      const { epoch, ...after } = await route("picky");
+      const { epoch: epochBefore, ...expected } = before;
+      expect(after).toEqual(expected);
+      expect(epoch).toBeGreaterThan(epochBefore);
+      expect(await listPlacements(at())).toEqual(placements);
+      await expectAll("picky");
+      await acknowledge("picky");
+    });
+
+    it("a secret that is broken when it is needed stops the operation before anything was touched", async () => {
+      const { annex, baton, api } = at();
+      const [before, placements] = [await route("picky"), await listPlacements(at())];
+      await annex.secret("dataB.key.json", "hunter2: not JSON");
+      try {
+        const refused = await baton(["migrate", "picky", "--to", "harbor-b", "--watch"]);
+        expect(refused.stderr).toMatch(
+          /^baton: the migrate of picky to harbor-b was rolled back: preflight failed: [^\n]+\n$/,
+        );
+        expect(refused.stderr).toContain("it must be JSON of exactly accessKeyId and secretAccessKey");
+        expect(refused.status).toBe(1);
+        const record = (await api("GET", "/v1/operations?application=picky")).text;
+        expect(refused.stderr + refused.stdout + record).not.toContain("hunter2");
+      } finally {
+        await annex.secret("dataB.key.json", JSON.stringify(annex.keys.dataB));
+      }
+      expect(await route("picky")).toEqual(before);
+      expect(await listPlacements(at())).toEqual(placements);
+      await expectAll("picky");
+    });
+  });
+}
