@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { openSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { createInterface } from "node:readline";
 
 const readyTimeoutMs = 60_000;
@@ -10,7 +10,7 @@ const stopTimeoutMs = 30_000;
 export interface Child {
   readonly process: ChildProcess;
   readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
-  /** SIGTERM, then SIGKILL when that takes too long. */
+  /** SIGTERM, then SIGKILL when that takes too long. Idempotent. */
   stop(): Promise<void>;
 }
 
@@ -26,12 +26,19 @@ export interface StartParams {
 /** @throws when it ends before it is ready, or is not ready in a minute. */
 export async function startChild({ command, environment, logFile, isReady }: StartParams): Promise<Child> {
   const [file = process.execPath, ...args] = command;
+  const log = openSync(logFile, "a");
   const child = spawn(file, args, {
     detached: true,
-    stdio: ["ignore", "pipe", openSync(logFile, "a")],
+    stdio: ["ignore", "pipe", log],
     env: { ...process.env, ...environment },
   });
+  closeSync(log);
   const ended = once(child, "exit").then(([code, signal]) => ({ code, signal }) as Awaited<Child["ended"]>);
+  const stop = async (): Promise<void> => {
+    child.kill("SIGTERM");
+    if ((await Promise.race([ended, timeout(stopTimeoutMs)])) === null) child.kill("SIGKILL");
+    await ended;
+  };
   const { promise: ready, resolve } = Promise.withResolvers<"ready">();
   if (child.stdout === null) throw new Error("cannot read what the program prints");
   createInterface({ input: child.stdout }).on("line", (line) => {
@@ -39,20 +46,12 @@ export async function startChild({ command, environment, logFile, isReady }: Sta
   });
   const first = await Promise.race([ready, ended, timeout(readyTimeoutMs)]);
   if (first !== "ready") {
-    child.kill("SIGKILL");
+    if (first === null) await stop();
     throw new Error(
       `cannot start ${args[0] ?? file}: it ended or was not ready in time; its log is ${logFile}`,
     );
   }
-  return {
-    process: child,
-    ended,
-    async stop() {
-      child.kill("SIGTERM");
-      if ((await Promise.race([ended, timeout(stopTimeoutMs)])) === null) child.kill("SIGKILL");
-      await ended;
-    },
-  };
+  return { process: child, ended, stop };
 }
 
 async function timeout(ms: number): Promise<null> {

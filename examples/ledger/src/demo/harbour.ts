@@ -8,8 +8,9 @@ import { fileURLToPath } from "node:url";
 import { type BatonClient, createBatonClient } from "@baton/cli/client";
 import type { AccessKey, Manifest } from "@baton/protocol";
 import { readFile } from "node:fs/promises";
-import { type Child, startChild } from "./child.ts";
+import { type Child, type StartParams, startChild } from "./child.ts";
 import { endPlacements } from "./end-placements.ts";
+import { superviseOrchestrator } from "./supervise-orchestrator.ts";
 
 export const bucket = "harbor";
 export const prefix = "ledger/";
@@ -19,7 +20,6 @@ export type ClusterName = (typeof clusters)[number];
 
 const program = (specifier: string): string => fileURLToPath(import.meta.resolve(specifier));
 export const ledgerProgram = fileURLToPath(new URL("../ledger/main.ts", import.meta.url));
-const supervision = { restarts: 5 };
 
 /** The whole stage in one temporary directory: a store, an orchestrator, two clusters. */
 export interface Harbour {
@@ -30,7 +30,11 @@ export interface Harbour {
   readonly keys: Readonly<Record<ClusterName, AccessKey>>;
   /** How often the orchestrator died by SIGKILL and was started again. */
   kills(): number;
-  /** Ends everything that was started, agents and applications first, and removes the directory. Idempotent. */
+  /** Stops the orchestrator in order and starts it again, with this planted fault or none; agents and applications stay. */
+  restartOrchestrator(options: { readonly fault?: string | undefined }): Promise<void>;
+  /** Starts a program that ends with the harbour at the latest. @throws once the harbour is closing. */
+  startProgram(params: StartParams): Promise<Child>;
+  /** Ends everything that was started and removes the directory. Idempotent. */
   close(): Promise<void>;
 }
 
@@ -53,11 +57,13 @@ export async function openHarbour({ fault, logLevel = "warn" }: HarbourOptions =
     const store = await startStore(directory, storeDirectory, keys);
     ends.push(() => store.child.stop());
 
+    // After the orchestrator, which starts an agent again that it finds dead; before the store, where the applications put their last entries.
+    ends.push(() => endPlacements(clusters.map((name) => join(directory, name))));
+
     const port = await freePort();
     const state = join(directory, "orchestrator");
     const orchestrator = await superviseOrchestrator({ directory, state, port, fault, logLevel });
-    ends.push(orchestrator.stop);
-    ends.push(() => endPlacements(clusters.map((name) => join(directory, name))));
+    ends.push(() => orchestrator.stop());
 
     const token = (await readFile(join(state, "admin-token"), "utf8")).trim();
     const client = createBatonClient({ url: `http://127.0.0.1:${port}`, token });
@@ -69,7 +75,14 @@ export async function openHarbour({ fault, logLevel = "warn" }: HarbourOptions =
       endpoint: store.endpoint,
       client,
       keys,
-      kills: orchestrator.kills,
+      kills: () => orchestrator.kills(),
+      restartOrchestrator: (options) => orchestrator.restart(options.fault),
+      async startProgram(params) {
+        if (closed !== undefined) throw new Error("cannot start a program: the harbour is closing");
+        const starting = startChild(params);
+        ends.push(async () => (await starting.catch(() => null))?.stop());
+        return starting;
+      },
       close,
     };
   } catch (error) {
@@ -119,53 +132,6 @@ async function startStore(
     },
   });
   return { child, endpoint };
-}
-
-interface SupervisionParams {
-  readonly directory: string;
-  readonly state: string;
-  readonly port: number;
-  readonly fault: string | undefined;
-  readonly logLevel: string;
-}
-
-/** Keeps the orchestrator running as a service manager would: killed, it is started again; any other end is final. */
-async function superviseOrchestrator({ directory, state, port, fault, logLevel }: SupervisionParams) {
-  let stopping = false;
-  let kills = 0;
-  const start = () =>
-    startChild({
-      command: [
-        process.execPath,
-        program("@baton/cli/main"),
-        "up",
-        "--state",
-        state,
-        "--listen",
-        `127.0.0.1:${port}`,
-      ],
-      environment: { BATON_LOG_LEVEL: logLevel, ...(fault === undefined ? {} : { BATON_FAULT: fault }) },
-      logFile: join(directory, "orchestrator.log"),
-      isReady: () => true,
-    });
-  let child = await start();
-  const supervise = async (): Promise<void> => {
-    for (let left = supervision.restarts; left > 0; left -= 1) {
-      const { signal } = await child.ended;
-      if (stopping || signal !== "SIGKILL") return;
-      kills += 1;
-      child = await start();
-    }
-  };
-  const supervising = supervise();
-  return {
-    kills: () => kills,
-    stop: async () => {
-      stopping = true;
-      await child.stop();
-      await supervising;
-    },
-  };
 }
 
 async function freePort(): Promise<number> {

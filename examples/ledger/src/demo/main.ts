@@ -1,7 +1,8 @@
+import { constants } from "node:os";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { createOperationView, renderLedger } from "@baton/cli/view";
 import type { Operation } from "@baton/protocol";
-import { openHarbour } from "./harbour.ts";
+import { type Harbour, openHarbour } from "./harbour.ts";
 import type { NaiveMove } from "./naive-move.ts";
 import { type Audience, runDemo } from "./run-demo.ts";
 import { renderVerdict } from "./render-verdict.ts";
@@ -45,25 +46,38 @@ const fault =
     ? options.kill && `kill@migrate.${options.kill}`
     : `fail@migrate.${options.fail}${options.fail === "commit" ? ":before" : ""}`;
 
-process.exitCode = await main();
+// What an interruption left waiting does not hold the end.
+process.exit(await main());
 
+/** @returns the exit status: 0 for a safe move, 1 otherwise, 128 + the signal's number when interrupted. */
 async function main(): Promise<number> {
-  const interrupted = Promise.withResolvers<"interrupted">();
-  let signals = 0;
+  const interrupted = Promise.withResolvers<{ readonly status: number }>();
+  // Only the first one counts: an impatient second Ctrl-C must not leave half of it running.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-    process.on(signal, () => {
-      signals += 1;
-      if (signals === 1) interrupted.resolve("interrupted");
-    });
+    process.on(signal, () => interrupted.resolve({ status: 128 + constants.signals[signal] }));
 
   const say = (line: string): void => {
     if (options.json === undefined) process.stdout.write(`${line}\n`);
   };
+  say("starting a store, an orchestrator with its database, and two clusters");
   const opening = openHarbour({ fault });
+  let status = 1;
   try {
-    say("starting a store, an orchestrator with its database, and two clusters");
     const harbour = await Promise.race([opening, interrupted.promise]);
-    if (harbour === "interrupted") return 130;
+    status = "status" in harbour ? harbour.status : await show(harbour);
+  } catch (error) {
+    process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
+  }
+  try {
+    const harbour = await opening.catch(() => null);
+    await harbour?.close();
+  } catch (error) {
+    process.stderr.write(`demo: ${String(error)}\n`);
+    status = Math.max(status, 1);
+  }
+  return status;
+
+  async function show(harbour: Harbour): Promise<number> {
     const view = createOperationView({ stream: process.stdout, interactive: process.stdout.isTTY });
     let last: Operation | undefined;
     const audience: Audience = {
@@ -76,17 +90,11 @@ async function main(): Promise<number> {
     };
     const verdict = await Promise.race([runDemo(harbour, audience, naive), interrupted.promise]);
     if (options.json === undefined) view.end();
-    if (verdict === "interrupted") return 130;
+    if ("status" in verdict) return verdict.status;
     if (options.json === undefined) {
       if (last !== undefined) for (const line of renderLedger(last)) say(line);
       process.stdout.write(renderVerdict(verdict));
     } else process.stdout.write(`${JSON.stringify(verdict)}\n`);
     return verdict.entriesLost > 0 || verdict.overlappingWriters > 0 || verdict.outcome === "halted" ? 1 : 0;
-  } catch (error) {
-    process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
-    return 1;
-  } finally {
-    const harbour = await opening.catch(() => null);
-    await harbour?.close().catch((error: unknown) => process.stderr.write(`demo: ${String(error)}\n`));
   }
 }

@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { identify, isAlive, scanTree, signalProcess } from "@baton/process-tree";
 import { cookieVariable } from "@baton/protocol";
 import { startWriter } from "../writer.ts";
-import { type Child, startChild } from "./child.ts";
+import type { Child } from "./child.ts";
 import { readAgent } from "./end-placements.ts";
 import { type Harbour, bucket, ledgerProgram, prefix } from "./harbour.ts";
 
@@ -82,7 +82,7 @@ async function anyAlive(
 async function startByHand(harbour: Harbour): Promise<{ readonly url: string; readonly child: Child }> {
   const { accessKeyId, secretAccessKey } = harbour.keys["harbor-b"];
   let port = 0;
-  const child = await startChild({
+  const child = await harbour.startProgram({
     command: [process.execPath, ledgerProgram],
     environment: {
       PORT: "0",

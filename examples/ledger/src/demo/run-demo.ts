@@ -6,12 +6,12 @@ import type { Operation } from "@baton/protocol";
 import { startWriter } from "../writer.ts";
 import { type Harbour, application } from "./harbour.ts";
 import { type NaiveMove, moveNaively } from "./naive-move.ts";
+import { runOperation } from "./run-operation.ts";
 import { type Verdict, downtime, inspectStore, judgeOperation } from "./verdict.ts";
 
 const warmUpEntries = 800;
 const afterwardsEntries = 400;
 const waitMs = 30_000;
-const operationMs = 180_000;
 
 /** What the show is told while it happens. */
 export interface Audience {
@@ -28,11 +28,7 @@ export async function runDemo(
 ): Promise<Verdict> {
   const { client } = harbour;
   audience.say("deploying ledger on harbor-a");
-  const deployed = await follow(
-    harbour,
-    await client.startOperation({ kind: "deploy", application, to: "harbor-a" }),
-    () => undefined,
-  );
+  const deployed = await runOperation(client, { kind: "deploy", application, to: "harbor-a" });
   if (deployed.state !== "committed") throw new Error(`cannot deploy ledger: ${String(deployed.reason)}`);
 
   const recordFile = join(harbour.directory, "acknowledged.jsonl");
@@ -95,10 +91,8 @@ export async function runDemo(
     }
 
     audience.say("migrating ledger to harbor-b");
-    const operation = await follow(
-      harbour,
-      await client.startOperation({ kind: "migrate", application, to: "harbor-b" }),
-      audience.operation,
+    const operation = await runOperation(client, { kind: "migrate", application, to: "harbor-b" }, (seen) =>
+      audience.operation(seen),
     );
     const route = await client.route(application);
     if (operation.state !== "halted") await serveAWhile(writer);
@@ -115,19 +109,6 @@ export async function runDemo(
     clearInterval(watching);
     await writer.stop();
   }
-}
-
-async function follow(
-  harbour: Harbour,
-  started: Operation,
-  seen: (operation: Operation) => void,
-): Promise<Operation> {
-  let last = started;
-  for await (const operation of harbour.client.watchOperation(started.id, AbortSignal.timeout(operationMs))) {
-    last = operation;
-    seen(operation);
-  }
-  return last;
 }
 
 async function serveAWhile(writer: { acknowledged(): number }): Promise<void> {

@@ -16,7 +16,7 @@ export interface Verdict {
   readonly entriesDuplicated: number;
   /** Writes that the store took from somebody who was not the one writer then. */
   readonly overlappingWriters: number;
-  /** From sending the stop to the first entry acknowledged afterwards; null when no stop was sent. */
+  /** From sending the stop to the first entry acknowledged afterwards; null when no stop is known to have ended it. */
   readonly downtimeMs: number | null;
   readonly appStopMs: number | null;
   readonly appStartMs: number | null;
@@ -60,8 +60,11 @@ export async function judgeOperation(
     entriesLost: seen.lost.length,
     entriesDuplicated: seen.duplicated.length,
     overlappingWriters: seen.overlapping,
+    // Without the exit nobody knows which acknowledgement was the next one's.
     downtimeMs:
-      ledger.stopSentAt === null ? null : downtime(seen.acknowledgements, ledger.stopSentAt, ledger.exitedAt),
+      ledger.stopSentAt === null || ledger.exitedAt === null
+        ? null
+        : downtime(seen.acknowledgements, ledger.stopSentAt, ledger.exitedAt),
     appStopMs: ledger.applicationStopMs,
     appStartMs: ledger.applicationStartMs,
     steps: operation.steps.map(({ name, state, ms }) => ({ name, state, ms })),
@@ -80,9 +83,9 @@ export async function judgeOperation(
 export function downtime(
   acknowledgements: readonly Acknowledgement[],
   stopSentAt: string,
-  exitedAt: string | null,
+  exitedAt: string,
 ): number | null {
-  const exited = Date.parse(exitedAt ?? stopSentAt);
+  const exited = Date.parse(exitedAt);
   const next = Math.min(...acknowledgements.filter(({ at }) => at > exited).map(({ at }) => at));
   return Number.isFinite(next) ? next - Date.parse(stopSentAt) : null;
 }
