@@ -7,11 +7,12 @@
 
 import { AppError, newNonce } from "@baton/protocol";
 import { planLeaseChange } from "@baton/storage";
+import { giveBack, planGiveBack } from "./give-back.ts";
 import { decideHandover } from "./handover-table.ts";
 import type { DeployInput, MigratePorts, VerifiedReceipt } from "./ports.ts";
 import { preflight } from "./preflight-step.ts";
 import { type StepContext, saga } from "./saga.ts";
-import { chooseRun, giveBack, planGiveBack, requestStop, stopConfirmation } from "./source-steps.ts";
+import { chooseRun, requestStop, stopConfirmation } from "./source-steps.ts";
 import { patientMs } from "./stop-times.ts";
 import {
   type PlannedGrant,

@@ -49,6 +49,15 @@ describe("the interpreter of sagas", () => {
     expect(pauses).toEqual([250, 500, 1_000, 2_000, 4_000]);
   });
 
+  it("takes a step back that ran, but of which nothing could be told", async () => {
+    undone.length = 0;
+    const step: Progress["step"] = ({ state }) =>
+      state === "running" ? Promise.reject(new Error("no answer")) : Promise.resolve();
+    const result = await runSaga({ ...params, engine: openEngine(), progress: { ...progress, step } });
+    expect(result).toMatchObject({ state: "rolled-back", reason: { code: "internal" } });
+    expect(undone).toEqual(["first"]);
+  });
+
   it("goes on when the pivot turns out to have happened, and takes nothing back", async () => {
     undone.length = 0;
     const committed: Progress = { ...progress, beginRollback: () => Promise.resolve("committed") };

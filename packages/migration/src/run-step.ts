@@ -44,8 +44,9 @@ export async function doStep(run: Run, step: Step, attempt: number): Promise<Ste
   if (step.intend !== undefined) {
     const intend = step.intend as unknown as Work<AnyContext>;
     const intent = await engine.step(`${name}.intend`, intendDeadlineMs, async (signal) => {
-      await progress.step({ name: step.name, state: "running" });
-      return intend(context(signal));
+      return whileTelling(progress.step({ name: step.name, state: "running" }), () =>
+        intend(context(signal)),
+      );
     });
     if (!intent.ok) return failed(intent);
     run.intents[step.name] = intent.value;
@@ -54,9 +55,8 @@ export async function doStep(run: Run, step: Step, attempt: number): Promise<Ste
   const doing = step.run as unknown as Work<AnyContext>;
   const deadlineMs = msOf(step.deadlineMs, run.input);
   const asked = await engine.step(name, deadlineMs, async (signal) => {
-    await progress.step({ name: step.name, state: "running" });
-    const value = await between(run.faults, { step: step.name, phase: "do", attempt }, () =>
-      doing(context(signal)),
+    const value = await whileTelling(progress.step({ name: step.name, state: "running" }), () =>
+      between(run.faults, { step: step.name, phase: "do", attempt }, () => doing(context(signal))),
     );
     if (step.confirm === undefined) await progress.step({ name: step.name, state: "done" });
     return value;
@@ -132,6 +132,14 @@ export async function undoStep(run: Run, step: Step, attempt: number): Promise<S
 
 const msOf = (deadline: Deadline<never>, input: unknown): number =>
   typeof deadline === "number" ? deadline : deadline(input as never);
+
+/** That a step runs is told while it runs: the application is down meanwhile. Both have ended when this returns or throws. */
+async function whileTelling<T>(telling: Promise<void>, work: () => Promise<T>): Promise<T> {
+  const [worked, told] = await Promise.allSettled([work(), telling]);
+  if (worked.status === "rejected") throw worked.reason;
+  if (told.status === "rejected") throw told.reason;
+  return worked.value;
+}
 
 async function between<T>(
   faults: Faults,

@@ -58,12 +58,11 @@ export async function handOver({
 
 export async function startTarget(ctx: Ctx<{ handOver: Granted }>): Promise<StartResult> {
   const { operation, input, ports, done, signal } = ctx;
-  await ports.records.mark({ startSentAt: ports.clock.now().toISOString() });
   const key = commandKey({ operation, step: "start", attempt: 1 });
-  const started = await ports.target.start(
-    { key, ...done.handOver, deadlineMs: input.readyTimeoutMs },
-    signal,
-  );
+  const [started] = await Promise.all([
+    ports.target.start({ key, ...done.handOver, deadlineMs: input.readyTimeoutMs }, signal),
+    ports.records.mark({ startSentAt: ports.clock.now().toISOString() }),
+  ]);
   await ports.records.mark({ readyAt: started.readyAt, applicationStartMs: started.startMs });
   return started;
 }

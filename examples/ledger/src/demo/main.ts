@@ -1,5 +1,6 @@
 import { constants } from "node:os";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { migrate } from "@baton/migration";
 import { createOperationView, renderLedger } from "@baton/cli/view";
 import type { Operation } from "@baton/protocol";
 import { type Harbour, openHarbour } from "./harbour.ts";
@@ -7,7 +8,7 @@ import type { NaiveMove } from "./naive-move.ts";
 import { type Audience, runDemo } from "./run-demo.ts";
 import { renderVerdict } from "./render-verdict.ts";
 
-const steps = ["preflight", "prepare", "stop", "fence", "handOver", "start", "verify", "commit", "retire"];
+const steps = migrate.steps.map(({ name }) => name);
 
 interface Options {
   readonly json?: true;

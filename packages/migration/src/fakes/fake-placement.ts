@@ -146,8 +146,6 @@ export class FakePlacement implements PlacementPort {
 
   burn: PlacementPort["burn"] = async ({ key, epoch, grant }) => {
     this.#assertPlaced();
-    const known = this.#receipts.get(key);
-    if (known !== undefined) return known;
     if (this.#grant === grant) throw new AppError("wrong-state", "that grant became a run");
     if (!this.#burned.has(grant)) this.effects.burns += 1;
     this.#burned.add(grant);

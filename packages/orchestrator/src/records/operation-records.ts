@@ -111,23 +111,29 @@ export class OperationRecords {
 
   async setStep(operation: string, name: string, state: StepState, detail: string | null): Promise<void> {
     const ended = state === "done" || state === "failed";
-    await this.#change(operation, async (transaction) => {
-      await transaction
-        .updateTable("steps")
-        .set({
-          state,
-          detail,
-          started_at: sql<Date>`coalesce(started_at, clock_timestamp())`,
-          ...(ended
-            ? {
-                ms: sql<number>`extract(epoch from clock_timestamp() - coalesce(started_at, clock_timestamp())) * 1000`,
-              }
-            : {}),
-        })
-        .where("operation", "=", operation)
-        .where("name", "=", name)
-        .execute();
-    });
+    // One statement: a step's course is told while the application is down.
+    await this.#database
+      .with("told", (database) =>
+        database
+          .updateTable("steps")
+          .set({
+            state,
+            detail,
+            started_at: sql<Date>`coalesce(started_at, clock_timestamp())`,
+            ...(ended
+              ? {
+                  ms: sql<number>`extract(epoch from clock_timestamp() - coalesce(started_at, clock_timestamp())) * 1000`,
+                }
+              : {}),
+          })
+          .where("operation", "=", operation)
+          .where("name", "=", name),
+      )
+      .updateTable("operations")
+      .set({ version: sql<number>`version + 1` })
+      .where("id", "=", operation)
+      .execute();
+    this.#changes.emit(operation);
   }
 
   async mark(operation: string, moments: Partial<DowntimeLedger>): Promise<void> {

@@ -1,0 +1,140 @@
+import { AppError, commandKey, newNonce, sameRun } from "@baton/protocol";
+import { type LeaseView, type LeaseWrite, planLeaseChange } from "@baton/storage";
+import { endTarget, knownLease } from "./end-target.ts";
+import type { DeployInput, MigratePorts, VerifiedReceipt } from "./ports.ts";
+import type { UndoContext } from "./saga.ts";
+import { type StopIntent, keepReceipt } from "./source-steps.ts";
+import { stopBudgetMs } from "./stop-times.ts";
+
+type UndoCtx<Intent = undefined> = UndoContext<
+  DeployInput,
+  MigratePorts,
+  unknown,
+  Record<string, unknown>,
+  Intent
+>;
+
+/** How the source gets its application back: it was never asked, it runs, or it needs a grant (perhaps one that it already has). */
+export type GiveBack =
+  | { readonly kind: "untouched" }
+  | { readonly kind: "serving" }
+  | {
+      readonly kind: "granted";
+      readonly epoch: number;
+      readonly grant: string;
+      readonly write: LeaseWrite | null;
+    };
+
+/**
+ * Looks at what became of the stop and plans the way back, before anything is done. The stop is withdrawn first, so that a request that is still
+ * on its way cannot stop a source that was counted as running.
+ */
+export async function planGiveBack(ctx: UndoCtx): Promise<GiveBack> {
+  const { intents, input, operation, ports, signal } = ctx;
+  const intent = intents["stop"] as StopIntent | undefined;
+  if (intent === undefined) return { kind: "untouched" };
+  const earlier = givenBackBefore(await knownLease(ports, signal), ports, intent);
+  if (earlier !== null) return earlier;
+  const stopped = await endedStop(ports, intent, stopBudgetMs(input), signal);
+  if (stopped === null) return { kind: "serving" };
+  // The stop may have ended only now: its receipt belongs to the operation all the same.
+  await keepReceipt(ports, stopped);
+  // A start beside a process that the agent did not see would be a second writer in one placement (safety rule 5).
+  const witness = await ports.source.witness(signal);
+  if (witness.state !== "terminated")
+    throw new AppError(
+      "handover-refused",
+      `cannot take back the stop: the witness of ${ports.source.cluster} says ${witness.state}`,
+      { meta: { witness } },
+    );
+  // Last, for the agent wrote to the lease when its stop ended, and a handover that was on its way may have arrived meanwhile.
+  const { view, ended } = await endTarget(ctx);
+  const late = givenBackBefore(view, ports, intent);
+  if (late !== null) return late;
+  const { placement, epoch: lastEpoch, run } = stopped.receipt;
+  const grant = newNonce();
+  // Conditional on the ETag that was judged: it also makes a handover that is still on its way fail for good.
+  const write = planLeaseChange({
+    current: view,
+    change: {
+      kind: "grant",
+      owner: ports.lease.owner,
+      from: ended ?? { holder: placement, epoch: lastEpoch, run },
+      holder: ports.source.placement,
+      grant,
+      operation,
+    },
+  });
+  const { epoch } = write.lease;
+  await ports.records.raiseEpoch(epoch);
+  return { kind: "granted", epoch, grant, write };
+}
+
+/** How far an earlier try of this undo got; its write may also arrive late. */
+function givenBackBefore({ lease }: LeaseView, ports: MigratePorts, intent: StopIntent): GiveBack | null {
+  if (lease.holder !== ports.source.placement || lease.epoch <= intent.epoch) return null;
+  if (lease.state === "granted" && lease.grant !== null)
+    return { kind: "granted", epoch: lease.epoch, grant: lease.grant, write: null };
+  return lease.state === "running" ? { kind: "serving" } : null;
+}
+
+/** The receipt of a stop that ended the application, or null when it runs and can no longer be stopped by this key. */
+async function endedStop(
+  ports: MigratePorts,
+  intent: StopIntent,
+  waitMs: number,
+  signal: AbortSignal,
+): Promise<VerifiedReceipt | null> {
+  const status = await ports.source.withdraw(intent, signal);
+  if ((status.state === "running" || status.state === "refused") && sameRun(status.run, intent.run))
+    return null;
+  const verified = await ports.source.receipt({ key: intent.key, waitMs }, signal);
+  if (verified === null)
+    throw new AppError(
+      "stop-unknown",
+      `cannot take back the stop: the source is ${status.state} and gave no receipt`,
+    );
+  const { outcome, evidenceClass } = verified.receipt;
+  if (outcome === "refused") return null;
+  if (outcome === "unknown" || evidenceClass !== "proven")
+    throw new AppError(
+      "stop-unknown",
+      `cannot take back the stop: the source's stop was ${outcome}, ${evidenceClass}`,
+    );
+  return verified;
+}
+
+/** Starts the source again in place, under a higher epoch, and lets its clients in. */
+export async function giveBack({
+  intent,
+  input,
+  operation,
+  ports,
+  signal,
+}: UndoCtx<GiveBack>): Promise<void> {
+  if (intent.kind === "untouched") return;
+  if (intent.kind === "serving") {
+    const { state, run, epoch } = await ports.source.status(signal);
+    if (state !== "running" || run === null)
+      throw new AppError("wrong-state", `cannot take back the stop: the source is ${state}, not running`);
+    // An earlier try may have started it and recorded nothing.
+    await ports.records.restore(epoch);
+    await ports.source.open({ epoch, run }, signal);
+    return;
+  }
+  const { epoch, grant, write } = intent;
+  if (write !== null) {
+    // What the dead run sent may still arrive: the same pause as before any other holder.
+    await ports.clock.wait(input.settleMs, signal);
+    const applied = await ports.lease.apply(write, signal);
+    if (applied.kind === "superseded")
+      throw new AppError(
+        "lease-superseded",
+        "cannot take back the stop: the lease was changed meanwhile; look again",
+      );
+  }
+  const key = commandKey({ operation, step: "start-source", attempt: epoch });
+  const started = await ports.source.start({ key, epoch, grant, deadlineMs: input.readyTimeoutMs }, signal);
+  await ports.records.restore(epoch);
+  await ports.source.open({ epoch, run: started.run }, signal);
+}
