@@ -4,6 +4,11 @@ import { endFixtures, startProgram } from "./fixtures/start-fixture.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
 import type { ScanTreeOptions, TreeScan, UnreadableProcess } from "./scan-facts.ts";
 
+const rootOnly = {
+  skip: process.getuid?.() !== 0,
+  meta: { needs: { part: "root", reason: "the tests run as an ordinary user" } },
+};
+
 afterEach(endFixtures);
 
 const options = (stranger: ProcessIdentity): ScanTreeOptions => ({
@@ -24,7 +29,7 @@ async function unreadableFor(
 }
 
 /** Other users' processes can only be had by root. */
-describe.runIf(process.getuid?.() === 0)("scanTree, where environments cannot be read", () => {
+describe("scanTree, where environments cannot be read", rootOnly, () => {
   it("reports a process of another user that is young enough to belong", async () => {
     const { root } = await startProgram("sleep", ["300"], {});
     const unreadable = await unreadableFor(NOBODY, options(root));

@@ -4,6 +4,11 @@ import { endFixtures, startFixture, startProgram, until } from "./fixtures/start
 import { isAlive } from "./process-identity.ts";
 import { signalProcess, signalTree } from "./signal-process.ts";
 
+const rootOnly = {
+  skip: process.getuid?.() !== 0,
+  meta: { needs: { part: "root", reason: "the tests run as an ordinary user" } },
+};
+
 afterEach(endFixtures);
 
 describe("signalProcess", () => {
@@ -35,7 +40,7 @@ describe("signalProcess", () => {
     expect(await isAlive(root)).toBe(true);
   });
 
-  it.runIf(process.getuid?.() === 0)("throws EPERM for a process that we may not signal", async () => {
+  it("throws EPERM for a process that we may not signal", rootOnly, async () => {
     const { root } = await startProgram("sleep", ["300"], {});
     const answer = await lookAsUser({ uid: NOBODY, signal: root });
     expect(answer.error?.code).toBe("EPERM");

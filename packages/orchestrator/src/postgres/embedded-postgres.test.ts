@@ -4,6 +4,11 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { countRows, createRows, createTestBed, query } from "./test-bed.fixture.ts";
 import type { TestBed } from "./test-bed.fixture.ts";
 
+const rootOnly = {
+  skip: process.getuid?.() !== 0,
+  meta: { needs: { part: "root", reason: "the tests run as an ordinary user" } },
+};
+
 let bed: TestBed;
 
 beforeEach(async () => {
@@ -84,7 +89,7 @@ test("refuses a data directory whose password is missing", async () => {
   await expect(bed.start()).rejects.toThrow("the file is missing");
 });
 
-test.runIf(process.getuid?.() === 0)("names the directory that keeps the server's user out", async () => {
+test("names the directory that keeps the server's user out", rootOnly, async () => {
   await chmod(bed.directory, 0o700);
   await expect(bed.start()).rejects.toThrow(
     `may not enter ${bed.directory}; choose another --state directory`,
