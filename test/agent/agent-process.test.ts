@@ -115,31 +115,6 @@ describe("the agent's process", () => {
     expect(await readdir(join(bed.stateDirectory, "receipts"))).toHaveLength(1);
     expect(await bed.lease()).toMatchObject({ state: "stopped" });
   });
-
-  it("is quick: to the signal, to the receipt, to the execution", async () => {
-    bed = await createAgentBed();
-    await bed.begin();
-    const given = await bed.grant();
-    const startSentAt = Date.now();
-    const started = await bed.start(given, "op.start.1");
-    if (started.state !== "started") throw new Error("not started");
-    const { run, execAt } = started.result;
-    const stopSentAt = Date.now();
-    await bed.stop({ run, epoch: given.epoch, key: "op.stop.1" });
-    const receipt = await bed.receipt("op.stop.1");
-    const servedAt = Date.now();
-    const { signalledAt, verifiedAt } = receipt.timings;
-    const figures = {
-      toExecMs: Date.parse(execAt) - startSentAt,
-      toSignalMs: Date.parse(signalledAt ?? "") - stopSentAt,
-      toReceiptMs: servedAt - Date.parse(verifiedAt ?? ""),
-    };
-    console.log(JSON.stringify(figures));
-    // Generous: a shared machine. The figures themselves are printed.
-    expect(figures.toExecMs).toBeLessThan(400);
-    expect(figures.toSignalMs).toBeLessThan(200);
-    expect(figures.toReceiptMs).toBeLessThan(400);
-  });
 });
 
 describe("the command line", () => {

@@ -81,6 +81,18 @@ export async function benchHandover(runs: number = defaultRuns): Promise<readonl
       300,
     ),
     figure(
+      "the application's own stop, slowest",
+      most(verdicts.flatMap(({ appStopMs }) => appStopMs ?? [])),
+      "ms",
+      200,
+    ),
+    figure(
+      "runs with fewer than 50 entries unflushed at the stop",
+      verdicts.filter(({ entriesUnflushedAtStop }) => (entriesUnflushedAtStop ?? 0) < 50).length,
+      "runs",
+      0,
+    ),
+    figure(
       "runs by hand without a loss",
       kills.filter(({ verdict }) => verdict.entriesLost === 0).length,
       "runs",
