@@ -20,6 +20,7 @@ const applyMs = 120_000;
 const livezMs = 2_000;
 /** The longest single poll; the orchestrator allows 30 s. */
 const pollMs = 25_000;
+const watchPauseMs = 100;
 const retryPauseMs = { first: 50, longest: 1_000 } as const;
 const collections = { cluster: "clusters", storage: "storages", application: "applications" } as const;
 
@@ -119,6 +120,8 @@ export function createBatonClient({ url, token, outageMs = 60_000 }: BatonClient
         }
         seen = operation;
         yield operation;
+        // Faster than anybody reads would only slow down what is watched, and in the middle of its downtime.
+        if (operation.state === "open") await wait(watchPauseMs, signal);
       }
     },
 
