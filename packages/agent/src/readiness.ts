@@ -18,8 +18,9 @@ export async function waitUntilReady(params: {
   const { application, port, path, signal } = params;
   const deadlineAt = performance.now() + params.timeoutMs;
   for (;;) {
-    if (application.ended !== null) return "exited";
+    // A stop aborts before it signals: an exit that is seen together with it is the stop's doing.
     if (signal.aborted) return "aborted";
+    if (application.ended !== null) return "exited";
     const leftMs = deadlineAt - performance.now();
     if (leftMs <= 0) return "late";
     const isReady = await askOnce({ port, path, timeoutMs: Math.min(tryMs, leftMs) });
