@@ -1,8 +1,9 @@
-import { isAppError } from "@baton/protocol";
+import { type ErrorCode, isAppError } from "@baton/protocol";
 import fc from "fast-check";
 import { expect, it } from "vitest";
+import type { LeaseChange } from "./lease.ts";
 import { applyLeaseWrite, changeLease, planLeaseChange, readLease } from "./lease-write.ts";
-import { burn, create, run } from "./fixtures/lease-samples.ts";
+import { burn, create, handOver, restart, run } from "./fixtures/lease-samples.ts";
 import { type MemoryFault, createMemoryBucket } from "./memory-bucket.ts";
 import { createTestClock } from "./test-clock.ts";
 
@@ -22,8 +23,20 @@ const faults = fc.array(
   { maxLength: 12 },
 );
 
+/** A write, the change of a rival that excludes it, and what the rival hears when the write came first. */
+const races: readonly {
+  readonly before: readonly LeaseChange[];
+  readonly ours: LeaseChange;
+  readonly rival: LeaseChange;
+  readonly rivalRefused: ErrorCode;
+}[] = [
+  { before: [create], ours: burn, rival: run, rivalRefused: "grant-refused" },
+  { before: [create, run], ours: restart, rival: handOver, rivalRefused: "lease-mismatch" },
+  { before: [create, run], ours: handOver, rival: restart, rivalRefused: "stale-epoch" },
+];
+
 /** Rule 7: what is said of a write is true, then and for ever, whatever the network does to it. */
-it("never says superseded of a write that is or will be taken, nor applied of one that is not", async () => {
+it.each(races)("is never wrong about a write ($ours.kind against $rival.kind)", async (race) => {
   const seen = { applied: 0, superseded: 0, unknown: 0 };
   await fc.assert(
     fc.asyncProperty(
@@ -40,15 +53,15 @@ it("never says superseded of a write that is or will be taken, nor applied of on
             if (event === "late") bucket.deliverLate();
             if (event !== "rival") return;
             rival = true;
-            // Refused when the grant is gone already.
+            // Refused when our write came first.
             await changeLease({
               store,
               prefix,
-              change: run,
+              change: race.rival,
               deadlineMs: 10_000,
               clock: createTestClock(),
             }).catch((error: unknown) => {
-              if (!isAppError(error) || error.code !== "grant-refused") throw error;
+              if (!isAppError(error) || error.code !== race.rivalRefused) throw error;
             });
             rival = false;
           },
@@ -56,10 +69,10 @@ it("never says superseded of a write that is or will be taken, nor applied of on
         const store = bucket.open();
         const clock = createTestClock();
         rival = true;
-        await changeLease({ store, prefix, change: create, deadlineMs, clock });
+        for (const change of race.before) await changeLease({ store, prefix, change, deadlineMs, clock });
         const write = planLeaseChange({
           current: await readLease({ store, prefix, timeoutMs: 1_000 }),
-          change: burn,
+          change: race.ours,
         });
         rival = false;
         bucket.inject(...planted);

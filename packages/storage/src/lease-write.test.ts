@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { type LeaseView, applyLeaseWrite, changeLease, planLeaseChange, readLease } from "./lease-write.ts";
 import { type LeaseChange, leaseKey } from "./lease.ts";
 import { burn, create, handOver, harbor, island, operation, owner } from "./fixtures/lease-samples.ts";
-import { renew, run, runOf, stop } from "./fixtures/lease-samples.ts";
+import { renew, restart, run, runOf, stop } from "./fixtures/lease-samples.ts";
 import { type MemoryBucket, type MemoryFault, createMemoryBucket } from "./memory-bucket.ts";
 import type { ObjectStore } from "./object-store.port.ts";
 import { createTestClock } from "./test-clock.ts";
@@ -216,6 +216,7 @@ describe("changeLease", () => {
   it.each<[LeaseChange[], LeaseChange]>([
     [[], create],
     [[create], run],
+    [[create, run], restart],
     [[create, run], stop],
     [[create], burn],
     [[create, run, stop], handOver],
@@ -251,12 +252,33 @@ describe("changeLease", () => {
     expect(view.lease.state).toBe("running");
   });
 
-  it("starts no run that was overtaken at once", async () => {
-    await change(create);
-    const other = overtakenBy(() => change(handOver));
-    await expect(changeLease({ store: other, prefix, change: run, deadlineMs: 5_000 })).rejects.toEqual(
+  it.each<[LeaseChange[], LeaseChange, LeaseChange]>([
+    [[create], run, handOver],
+    [[create, run], restart, { ...handOver, from: { ...handOver.from, run: restart.run } }],
+  ])("starts no run that was overtaken at once (%#)", async (before, wanted, next) => {
+    for (const each of before) await change(each);
+    const other = overtakenBy(() => change(next));
+    await expect(changeLease({ store: other, prefix, change: wanted, deadlineMs: 5_000 })).rejects.toEqual(
       refusedWith("lease-superseded"),
     );
+  });
+
+  it("restarts nothing that was handed over by the old run's receipt in the meantime", async () => {
+    for (const each of [create, run]) await change(each);
+    const rival = createRival(async () => void (await change(handOver)));
+    await expect(changeLease({ store: rival, prefix, change: restart, deadlineMs: 5_000 })).rejects.toEqual(
+      refusedWith("stale-epoch"),
+    );
+    expect((await read())?.lease).toMatchObject({ state: "granted", holder: island });
+  });
+
+  it("hands nothing over by the old run's receipt once the slot has restarted", async () => {
+    for (const each of [create, run]) await change(each);
+    const rival = createRival(async () => void (await change(restart)));
+    await expect(changeLease({ store: rival, prefix, change: handOver, deadlineMs: 5_000 })).rejects.toEqual(
+      refusedWith("lease-mismatch"),
+    );
+    expect((await read())?.lease).toMatchObject({ state: "running", run: restart.run });
   });
 
   it("says so when the lease is removed right after it was overtaken", async () => {
@@ -271,6 +293,17 @@ describe("changeLease", () => {
     await expect(
       changeLease({ store: { ...other, get }, prefix, change: create, deadlineMs: 5_000 }),
     ).rejects.toEqual(refusedWith("lease-missing"));
+  });
+
+  it("lets one of sixteen restarts win", async () => {
+    for (const each of [create, run]) await change(each);
+    const results = await Promise.allSettled(
+      Array.from({ length: 16 }, (_, n) => change({ ...restart, run: runOf(harbor, n + 2) })),
+    );
+    expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+    const lost = results.filter((each) => each.status === "rejected").map((each) => each.reason as unknown);
+    expect(lost).toEqual(Array.from({ length: 15 }, () => refusedWith("lease-mismatch")));
+    expect(bucket.commits).toHaveLength(3);
   });
 
   it("lets one of sixteen win", async () => {

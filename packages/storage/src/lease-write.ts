@@ -140,7 +140,7 @@ export async function changeLease(params: {
 }
 
 function overtaken(view: LeaseView | null, change: LeaseChange): LeaseView {
-  if (view === null || change.kind === "run")
+  if (view === null || change.kind === "run" || change.kind === "restart")
     throw new AppError(
       view === null ? "lease-missing" : "lease-superseded",
       `cannot ${change.kind} the lease: the write was taken, but somebody ${view === null ? "removed" : "changed"} the lease right after it; do not start`,

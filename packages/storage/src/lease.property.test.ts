@@ -16,7 +16,21 @@ interface Attempt {
 
 const attempts = fc.array(
   fc.record<Attempt>({
-    kind: fc.constantFrom("create", "grant", "grant", "run", "run", "renew", "stop", "burn", "exit"),
+    kind: fc.constantFrom(
+      ...([
+        "create",
+        "grant",
+        "grant",
+        "run",
+        "run",
+        "restart",
+        "renew",
+        "stop",
+        "burn",
+        "exit",
+        "exit",
+      ] as const),
+    ),
     placement: fc.constantFrom(harbor, island),
     // Mostly up to date: else hardly any change would be allowed and the run would go nowhere.
     age: fc.oneof({ weight: 6, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(10) }),
@@ -49,8 +63,11 @@ function createWorld() {
     if (kind === "run") return { kind, ...agent, grant: grant ?? "none", run: runOf(placement, (runs += 1)) };
     if (kind === "burn") return { kind, ...agent, grant: grant ?? "none" };
     const run = believed?.run ?? runOf(placement, 1_000);
-    // An agent says "stopped" only of processes that it saw gone.
-    return kind === "stop" && live.has(formatRun(run)) ? undefined : { kind, ...agent, run };
+    if (kind === "renew") return { kind, ...agent, run };
+    // An agent says "stopped", and starts again, only after processes that it saw gone.
+    if (live.has(formatRun(run))) return undefined;
+    if (kind === "stop") return { kind, ...agent, run };
+    return { kind, ...agent, from: run, run: runOf(placement, (runs += 1)) };
   };
 
   const exit = (placement: string): void => {
@@ -63,10 +80,9 @@ function createWorld() {
 
   const apply = (change: LeaseChange, after: Lease): void => {
     leases.push(after);
-    if (change.kind === "run") {
-      usedGrants.push(change.grant);
+    if (change.kind === "run") usedGrants.push(change.grant);
+    if (change.kind === "run" || change.kind === "restart")
       live.set(formatRun(change.run), { run: change.run, epoch: change.epoch });
-    }
     if (change.kind === "burn") {
       usedGrants.push(change.grant);
       receipts.push({ holder: change.holder, epoch: change.epoch, run: null });
@@ -78,6 +94,7 @@ function createWorld() {
 /** P1: whatever two late placements, an orchestrator with old receipts and strangers try, at most one run may write. */
 it("lets one run live at a time, whoever tries what in which order", () => {
   let deepest = 0;
+  let restarts = 0;
   fc.assert(
     fc.property(attempts, (tried) => {
       const world = createWorld();
@@ -106,6 +123,11 @@ it("lets one run live at a time, whoever tries what in which order", () => {
         expect(after.history.includes(`n${n}`)).toBe(change.kind !== "renew");
         expect(new Set(world.usedGrants).size).toBe(world.usedGrants.length);
         expect(world.live.size).toBeLessThanOrEqual(1);
+        if (change.kind === "restart") {
+          // Only the very run that the lease named, and only while nobody else came in between.
+          expect(before).toMatchObject({ state: "running", run: change.from, epoch: after.epoch });
+          restarts += 1;
+        }
         deepest = Math.max(deepest, after.epoch);
       }
     }),
@@ -113,4 +135,5 @@ it("lets one run live at a time, whoever tries what in which order", () => {
   );
   // Else the attempts were so wild that nothing was shown.
   expect(deepest).toBeGreaterThan(5);
+  expect(restarts).toBeGreaterThan(50);
 });

@@ -10,7 +10,7 @@ import {
   leaseAfter,
   otherOperation,
 } from "./fixtures/lease-samples.ts";
-import { operation, owner, renew, run, runOf, stop } from "./fixtures/lease-samples.ts";
+import { operation, owner, renew, restart, run, runOf, stop } from "./fixtures/lease-samples.ts";
 
 const stamp = { nonce: "next", at };
 const refusedWith = (code: string): unknown => expect.objectContaining({ code });
@@ -52,6 +52,30 @@ describe("a lease", () => {
       operation,
     });
     expect(leaseAfter(create, { ...run, operation: otherOperation }).operation).toBe(otherOperation);
+  });
+
+  it("runs on as another run of the same slot, in the same epoch and operation", () => {
+    const before = leaseAfter(create, run);
+    expect(nextLease(before, restart, stamp)).toEqual({
+      ...before,
+      run: runOf(harbor, 2),
+      nonce: "next",
+      history: ["n0", "n1", "next"],
+    });
+    const otherLife = { ...runOf(harbor), instance: "life2" };
+    const again: LeaseChange = { ...restart, from: runOf(harbor, 2), run: otherLife };
+    expect(leaseAfter(create, run, restart, again).run).toEqual(otherLife);
+  });
+
+  it("after a restart belongs to the new run only", () => {
+    const restarted = leaseAfter(create, run, restart);
+    for (const change of [renew, stop, restart, handOver])
+      expect(() => nextLease(restarted, change, stamp)).toThrow(refusedWith("lease-mismatch"));
+    expect(() => nextLease(restarted, run, stamp)).toThrow(refusedWith("grant-refused"));
+    expect(nextLease(restarted, { ...stop, run: restart.run } as LeaseChange, stamp)).toMatchObject({
+      state: "stopped",
+      run: restart.run,
+    });
   });
 
   it("stays what it is when it is renewed, but for the nonce", () => {
@@ -107,16 +131,19 @@ describe("a change is refused", () => {
   const burned = leaseAfter(create, burn);
   const second = leaseAfter(create, run, stop, handOver);
 
-  it.each([run, renew, stop, burn, handOver])("when there is no lease ($kind)", (change) => {
+  it.each([run, restart, renew, stop, burn, handOver])("when there is no lease ($kind)", (change) => {
     expect(() => nextLease(null, change, stamp)).toThrow(refusedWith("lease-missing"));
   });
 
-  it.each<LeaseChange>([create, run, renew, stop, burn, handOver])("of a foreign owner ($kind)", (change) => {
-    for (const lease of [granted, running, stopped])
-      expect(() => nextLease(lease, { ...change, owner: "baton-2" }, stamp)).toThrow(
-        refusedWith("lease-foreign"),
-      );
-  });
+  it.each<LeaseChange>([create, run, restart, renew, stop, burn, handOver])(
+    "of a foreign owner ($kind)",
+    (change) => {
+      for (const lease of [granted, running, stopped])
+        expect(() => nextLease(lease, { ...change, owner: "baton-2" }, stamp)).toThrow(
+          refusedWith("lease-foreign"),
+        );
+    },
+  );
 
   it("that creates a second lease, or one of another application", () => {
     expect(() => nextLease(granted, create, stamp)).toThrow(refusedWith("lease-mismatch"));
@@ -125,11 +152,11 @@ describe("a change is refused", () => {
     );
   });
 
-  it.each([run, renew, stop, burn])("of an older epoch ($kind)", (change) => {
+  it.each([run, restart, renew, stop, burn])("of an older epoch ($kind)", (change) => {
     expect(() => nextLease(second, change, stamp)).toThrow(refusedWith("stale-epoch"));
   });
 
-  it.each([run, renew, stop, burn])(
+  it.each([run, restart, renew, stop, burn])(
     "of an epoch that has not come, or of another holder ($kind)",
     (change) => {
       const lease = change.kind === "run" || change.kind === "burn" ? granted : running;
@@ -163,6 +190,28 @@ describe("a change is refused", () => {
   });
 
   it.each([
+    ["that was never started", granted],
+    ["that was stopped", stopped],
+    ["whose grant was burned", burned],
+    ["that is fenced", { ...running, state: "fenced" as const }],
+    ["that another run of the slot took", { ...running, run: runOf(harbor, 3) }],
+    ["that another life of the agent took", { ...running, run: { ...runOf(harbor), instance: "life2" } }],
+  ])("that restarts a lease %s", (_, lease) => {
+    expect(() => nextLease(lease, restart, stamp)).toThrow(refusedWith("lease-mismatch"));
+  });
+
+  it.each([
+    ["the run that is there", runOf(harbor)],
+    ["an earlier run", runOf(harbor, 0)],
+    ["a run of another placement", runOf(island, 2)],
+  ])("that restarts as %s", (_, wrong) => {
+    expect(() => nextLease(running, { ...restart, run: wrong }, stamp)).toThrow(
+      `cannot restart the lease of "ledger/": it has epoch 1, held by ${harbor}, running, run ${harbor}.life1.1; ` +
+        `expected was: a later run of the holder than ${harbor}.life1.1, not `,
+    );
+  });
+
+  it.each([
     ["a grant that may still be used", granted, { ...handOver.from, run: null }],
     ["another epoch", stopped, { ...handOver.from, epoch: 2 }],
     ["another holder", stopped, { ...handOver.from, holder: island }],
@@ -189,6 +238,7 @@ describe("isInEffect", () => {
     for (const [n, change] of history.entries())
       expect(isInEffect(leaseAfter(...history.slice(0, n + 1)), change)).toBe(true);
     expect(isInEffect(leaseAfter(create, burn), burn)).toBe(true);
+    expect(isInEffect(leaseAfter(create, run, restart), restart)).toBe(true);
   });
 
   it("does not recognise a change before it was made, or one of somebody else", () => {
@@ -196,6 +246,9 @@ describe("isInEffect", () => {
     expect(isInEffect(leaseAfter(create), run)).toBe(false);
     expect(isInEffect(leaseAfter(create, run), stop)).toBe(false);
     expect(isInEffect(leaseAfter(create, run), { ...run, run: runOf(harbor, 2) })).toBe(false);
+    expect(isInEffect(leaseAfter(create, run), restart)).toBe(false);
+    expect(isInEffect(leaseAfter(create, run), { ...restart, run: runOf(harbor) })).toBe(false);
+    expect(isInEffect(leaseAfter(create, run, restart), run)).toBe(false);
     expect(isInEffect(leaseAfter(create, run, stop), burn)).toBe(false);
     expect(isInEffect(leaseAfter(create, run, stop), handOver)).toBe(false);
     expect(isInEffect(leaseAfter(create), { ...create, owner: "baton-2" })).toBe(false);

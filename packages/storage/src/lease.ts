@@ -75,6 +75,8 @@ export type LeaseChange =
       readonly run: Run;
       readonly operation?: string | undefined;
     })
+  /** The same slot starts again; `from` is its run until then, whose processes are dead (rule 2). */
+  | (AgentChange & { readonly kind: "restart"; readonly from: Run; readonly run: Run })
   | (AgentChange & { readonly kind: "renew" | "stop"; readonly run: Run })
   | (AgentChange & { readonly kind: "burn"; readonly grant: string });
 
@@ -117,11 +119,14 @@ export function nextLease(current: Lease | null, change: LeaseChange, stamp: Wri
         run: change.run,
         operation: change.operation ?? lease.operation,
       };
+    case "restart":
+      expectRestart(lease, change);
+      return { ...written, run: change.run };
     case "renew":
-      expectRunning(lease, change);
+      expectRunning(lease, change, change.run);
       return { ...written, history: lease.history };
     case "stop":
-      expectRunning(lease, change);
+      expectRunning(lease, change, change.run);
       return { ...written, state: "stopped" };
     case "burn":
       expectGrant(lease, change);
@@ -148,6 +153,8 @@ export function isInEffect(lease: Lease | null, change: LeaseChange): boolean {
         lease.epoch === change.from.epoch + 1 && lease.state === "granted" && lease.grant === change.grant
       );
     case "run":
+    case "restart":
+      if (change.kind === "restart" && !isLater(change)) return false;
       return lease.epoch === change.epoch && lease.state === "running" && sameRun(lease.run, change.run);
     case "stop":
       return lease.epoch === change.epoch && lease.state === "stopped" && sameRun(lease.run, change.run);
@@ -228,11 +235,23 @@ function expectGrant(lease: Lease, change: Change<"run" | "burn">): void {
     throw mismatch(change, lease, `held by ${change.run.placement}, whose run it is`);
 }
 
-function expectRunning(lease: Lease, change: Change<"renew" | "stop">): void {
-  const expected = `running, run ${formatRun(change.run)}`;
+function expectRunning(lease: Lease, change: Change<"restart" | "renew" | "stop">, run: Run): void {
+  const expected = `running, run ${formatRun(run)}`;
   expectHolder(lease, change, expected);
-  if (lease.state !== "running" || !sameRun(lease.run, change.run)) throw mismatch(change, lease, expected);
+  if (lease.state !== "running" || !sameRun(lease.run, run)) throw mismatch(change, lease, expected);
 }
+
+/** Rule 2. Never from `stopped`: a stop burns the run, and only a grant starts another one. */
+function expectRestart(lease: Lease, change: Change<"restart">): void {
+  const { from, run } = change;
+  expectRunning(lease, change, from);
+  if (run.placement !== lease.holder || !isLater(change))
+    throw mismatch(change, lease, `a later run of the holder than ${formatRun(from)}, not ${formatRun(run)}`);
+}
+
+/** A run that was there before would let its old receipt pass for the new start. Instances have no order. */
+const isLater = ({ from, run }: Change<"restart">): boolean =>
+  run.instance !== from.instance || run.counter > from.counter;
 
 const foreign = (lease: Lease, who: string): AppError =>
   new AppError(
