@@ -126,7 +126,7 @@ export function admitWithdraw(facts: Facts, verified: WithdrawCommand): Facts {
 export function admitOpen(facts: Facts, state: AgentState, verified: OpenCommand): Facts {
   const run = currentRun(facts, verified, "open");
   if (!sameRun(run.run, verified.command.run)) throw anotherRun("open");
-  if (state !== "running")
+  if (state !== "running" && state !== "refused")
     throw new AppError(
       "wrong-state",
       `cannot open: the agent is ${state}; only a running application can be opened`,
@@ -152,6 +152,7 @@ const blank = {
   late: false,
   progress: { state: "open" },
   confirmation: "none",
+  copy: "pending",
 } as const satisfies Partial<OperationRecord>;
 
 function accept(facts: Facts, verified: VerifiedCommand, record: OperationRecord): Facts {

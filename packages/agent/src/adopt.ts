@@ -1,6 +1,8 @@
+import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ProcessIdentity } from "@baton/process-tree";
 import { isAlive } from "@baton/process-tree";
+import { cookieVariable } from "@baton/protocol";
 import { type Application, createApplication, scanRun } from "./application.ts";
 import type { RunFacts } from "./facts.ts";
 
@@ -33,9 +35,27 @@ export async function adoptApplication(facts: RunFacts, bootId: string): Promise
     facts,
     root,
     exit: root === null ? Promise.resolve(null) : deathOf(root),
+    environment: await environmentOf(scan.members, facts.cookie),
   });
   await application.scan();
   return application;
+}
+
+/** What the run was executed with, from a process that still bears its cookie; empty when none can be read. */
+async function environmentOf(
+  members: readonly ProcessIdentity[],
+  cookie: string,
+): Promise<Readonly<Record<string, string>>> {
+  for (const { pid } of members) {
+    const content = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
+    const entries = content.split("\0").flatMap((entry) => {
+      const at = entry.indexOf("=");
+      return at < 1 ? [] : [[entry.slice(0, at), entry.slice(at + 1)] as const];
+    });
+    const environment = Object.fromEntries(entries);
+    if (environment[cookieVariable] === cookie) return environment;
+  }
+  return {};
 }
 
 /** An adopted process is no child of ours: nobody tells us of its end, and its status went to somebody else. */

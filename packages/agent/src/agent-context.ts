@@ -24,6 +24,8 @@ export interface AgentContext {
   readonly confirmations: Confirmations;
   readonly effects: EffectLog;
   readonly operations: Operations;
+  /** The agent's own environment, as its `main` read it. */
+  readonly inherited: Readonly<Record<string, string | undefined>>;
   readonly log: Log;
 }
 
@@ -32,12 +34,20 @@ const retryMs = 500;
 /**
  * Does something that must be done before anything else may happen (a record of what is a fact already), again and again: a
  * full disk delays the agent's word, but never makes it forget.
+ *
+ * @param untilAt on the clock of `performance.now()`: when the failure is thrown instead
  */
-export async function insist<T>(log: Log, what: string, act: () => Promise<T>): Promise<T> {
+export async function insist<T>(
+  log: Log,
+  what: string,
+  act: () => Promise<T>,
+  untilAt = Number.POSITIVE_INFINITY,
+): Promise<T> {
   for (;;) {
     try {
       return await act();
     } catch (error) {
+      if (performance.now() > untilAt) throw error;
       log("error", `cannot ${what}; trying again`, { reason: reasonOf(error) });
       await delay(retryMs, undefined, { ref: false });
     }

@@ -1,23 +1,22 @@
-import type { Server } from "node:http";
 import { identify, readBootId } from "@baton/process-tree";
 import { type AgentConfig, type AgentEndpoint, AppError, newNonce, publicKeyOf } from "@baton/protocol";
 import type { ObjectStore } from "@baton/storage";
 import type { AgentContext } from "./agent-context.ts";
-import { createCommandGate } from "./command-gate.ts";
-import { type ConfirmTimings, createConfirmations } from "./confirm.ts";
+import type { Api } from "./api.ts";
+import type { Exit } from "./application.ts";
+import { type ConfirmTimings, createConfirmations, noConfirmations } from "./confirm.ts";
 import { openEffectLog } from "./effects.ts";
 import { changeOperation } from "./facts.ts";
-import { createAgentServer } from "./http-server.ts";
+import { createFinisher } from "./finish-operation.ts";
 import { openJournal } from "./journal.ts";
-import { createLeaseHolder } from "./lease-holder.ts";
+import { createLeaseHolder, withoutLease } from "./lease-holder.ts";
 import { lockStateDirectory } from "./lock.ts";
 import type { Log } from "./log.ts";
 import { createOperations } from "./operations.ts";
 import { createReceipts } from "./receipts.ts";
 import { recover } from "./recover.ts";
-import { loadOrCreateKey, prepareStateDirectory, writeEndpoint } from "./state-directory.ts";
+import { prepareStateDirectory, stateKey, writeEndpoint } from "./state-directory.ts";
 import { createSupervisor } from "./supervisor.ts";
-import { warmUp } from "./warm-up.ts";
 
 export interface Agent {
   readonly endpoint: AgentEndpoint;
@@ -26,80 +25,100 @@ export interface Agent {
    * else would supervise what is left.
    */
   shutDown(): Promise<boolean>;
+  /** How the application ended last; null when it lives, or never did. */
+  readonly lastExit: { readonly exit: Exit | null } | null;
   /** Ends without a word to the application, as a crash would. */
   close(): Promise<void>;
 }
 
 export interface AgentDeps {
   readonly config: AgentConfig;
-  /** Opened with the key for the control prefix. */
-  readonly store: ObjectStore;
+  /** Opened with the key for the control prefix; null where no storage is configured. */
+  readonly store: ObjectStore | null;
   readonly log: Log;
+  /** The agent's own environment: what of it the application gets is said by the configuration. */
+  readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
   readonly confirmTimings?: ConfirmTimings | undefined;
+  /** The application ended by itself, and its receipt is written. */
+  readonly onOwnEnd?: (() => void) | undefined;
 }
 
 /**
- * Starts an agent on its state directory: takes up what an earlier life left, then listens.
+ * Starts an agent on its state directory: takes up what an earlier life left, starts the application if it is to start by itself, and only then
+ * loads what listens and signs.
  *
  * @throws AppError `in-use` when another agent holds the directory; `agent-failed` when the journal or the key cannot be read
  */
-export async function startAgent({ config, store, log, confirmTimings }: AgentDeps): Promise<Agent> {
+export async function startAgent(deps: AgentDeps): Promise<Agent> {
+  const { config, store, log, environment = {}, confirmTimings, onOwnEnd = () => {} } = deps;
   const paths = await prepareStateDirectory(config.stateDirectory);
   const lock = await lockStateDirectory(paths.lock);
   try {
-    const [key, journal, self, bootId] = await Promise.all([
-      loadOrCreateKey(paths.key),
+    const [journal, self, bootId] = await Promise.all([
       openJournal(paths.journal),
       identify(process.pid),
       readBootId(),
     ]);
     if (self === null) throw new AppError("agent-failed", "cannot start: /proc does not show this process");
 
+    const key = stateKey(paths.key);
     const receipts = createReceipts({ directory: paths.receipts, config, key });
     const operations = createOperations({ journal, receipts });
-    const confirmations = createConfirmations({
-      url: config.confirm.url,
-      log,
-      timings: confirmTimings,
-      onSettled: async (settled, confirmation) => {
-        await journal.update((facts) => changeOperation(facts, settled, { confirmation }));
-      },
-    });
+    const confirmations =
+      config.confirm === null
+        ? noConfirmations
+        : createConfirmations({
+            url: config.confirm.url,
+            log,
+            timings: confirmTimings,
+            onSettled: async (settled, confirmation) => {
+              await journal.update((facts) => changeOperation(facts, settled, { confirmation }));
+            },
+          });
     const instance = newNonce();
+    const { placement, storage } = config;
     const context: AgentContext = {
       config,
       instance,
       self,
       paths,
       journal,
-      lease: createLeaseHolder({ config, store, log }),
+      lease:
+        storage === null || store === null
+          ? withoutLease
+          : createLeaseHolder({ placement, storage, store, log }),
       receipts,
       confirmations,
       effects: openEffectLog(paths.effects),
       operations,
+      inherited: environment,
       log,
     };
-    const supervisor = createSupervisor(context, await recover({ journal, self, log }));
+    const recovered = await recover({ journal, self, slot: config.slot, log });
+    const finisher = createFinisher(context, store);
+    const supervisor = createSupervisor({ context, recovered, finisher, onOwnEnd });
     supervisor.resume();
+    await supervisor.startByItself();
 
-    const gate = createCommandGate({ config, journal });
-    const server = createAgentServer({ gate, supervisor, operations, receipts, log });
-    const url = await listen(server, config.listen);
-    const publicKey = publicKeyOf(key);
+    const { openApi } = await import("./api.ts");
+    const api: Api = await openApi({ context, supervisor, key: await key() });
+    const publicKey = publicKeyOf(await key());
     const { pid, startTime } = self;
-    const endpoint = { placement: config.placement, instance, url, publicKey, pid, startTime, bootId };
+    const endpoint = { placement, instance, url: api.url, publicKey, pid, startTime, bootId };
     await writeEndpoint(paths.endpoint, endpoint);
-    log("info", "the agent listens", { url });
-    void warmUp(key, config.placement, context.lease);
+    log("info", "the agent listens", { url: api.url });
 
     const close = async (): Promise<void> => {
       await supervisor.close();
-      await closeServer(server);
+      await api.close();
       await lock.release();
     };
     return {
       endpoint,
       close,
+      get lastExit() {
+        return supervisor.lastExit;
+      },
       async shutDown() {
         if (!(await supervisor.shutDown())) return false;
         await close();
@@ -110,24 +129,4 @@ export async function startAgent({ config, store, log, confirmTimings }: AgentDe
     await lock.release();
     throw error;
   }
-}
-
-function listen(server: Server, { host, port }: AgentConfig["listen"]): Promise<string> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (error) =>
-      reject(new AppError("agent-failed", `cannot listen on ${host}:${port}`, { cause: error })),
-    );
-    server.listen(port, host, () => {
-      const address = server.address();
-      const got = typeof address === "object" && address !== null ? address.port : port;
-      resolve(`http://${host.includes(":") ? `[${host}]` : host}:${got}`);
-    });
-  });
-}
-
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
-  });
 }

@@ -14,6 +14,10 @@ export interface Application {
   readonly exited: Promise<void>;
   /** Set once `exited`: `exit` is null when the status is unknown (not our child any more), `at` is ISO 8601. */
   readonly ended: { readonly exit: Exit | null; readonly at: string } | null;
+  /** Nobody keeps it from starting again, so that its end can be claimed only. */
+  readonly claimedOnly: boolean;
+  /** What it was executed with, for the hook's commands. Holds its data keys: kept in memory only. */
+  environment(): Readonly<Record<string, string>>;
   /** Every process of the run that was ever seen, dead ones too. */
   known(): readonly ProcessIdentity[];
   /** Looks at every process of the machine; what it finds is known from then on. @throws when it cannot be known */
@@ -25,9 +29,15 @@ export interface ApplicationParams {
   readonly root: ProcessIdentity | null;
   /** Resolves with the exit status, null for an unknown one. */
   readonly exit: Promise<Exit | null>;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly claimedOnly?: boolean | undefined;
+  /** How its processes are found; the run's cookie and its kin by default. */
+  readonly scan?: ((seen: readonly ProcessIdentity[]) => Promise<TreeScan>) | undefined;
 }
 
-export function createApplication({ facts, root, exit }: ApplicationParams): Application {
+export function createApplication(params: ApplicationParams): Application {
+  const { facts, root, exit, environment, claimedOnly = false } = params;
+  const look = params.scan ?? ((known) => scanRun(facts, known));
   const seen = new Map<string, ProcessIdentity>();
   const remember = (identity: ProcessIdentity): void => {
     const { pid, startTime, bootId } = identity;
@@ -42,12 +52,14 @@ export function createApplication({ facts, root, exit }: ApplicationParams): App
     facts,
     root,
     exited,
+    claimedOnly,
+    environment: () => environment,
     get ended() {
       return ended;
     },
     known: () => [...seen.values()],
     async scan() {
-      const scan = await scanRun(facts, [...seen.values()]);
+      const scan = await look([...seen.values()]);
       for (const member of scan.members) remember(member);
       return scan;
     },

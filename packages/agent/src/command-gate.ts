@@ -48,6 +48,11 @@ export function createCommandGate(deps: {
       const token = /^Bearer ([\w.-]+)$/i.exec(authorization ?? "")?.[1];
       if (token === undefined)
         throw new AppError("unauthenticated", "cannot accept the request: it has no command token");
+      if (config.commandKey === null)
+        throw new AppError(
+          "unauthenticated",
+          "cannot accept the command: this agent has no command key and takes none over the network",
+        );
       const verified = await verifyCommand({ key: config.commandKey, placement: config.placement, token });
       if (verified.command.kind !== kind)
         throw new AppError("unauthenticated", `cannot accept the request: its token is not for "${kind}"`);

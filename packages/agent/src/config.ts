@@ -18,8 +18,8 @@ export async function readConfig(path: string): Promise<AgentConfig> {
 }
 
 /** The key pair for the control prefix. @throws AppError `secret-unavailable`; never with what the file holds */
-export async function readControlKey(config: AgentConfig): Promise<AccessKey> {
-  const { file } = config.storage.control;
+export async function readControlKey(storage: NonNullable<AgentConfig["storage"]>): Promise<AccessKey> {
+  const { file } = storage.control;
   const value = await readJson(file, "secret-unavailable");
   return parseAs(accessKeySchema, value, `the secret ${file}`, "secret-unavailable");
 }

@@ -72,6 +72,9 @@ export function createConfirmations(deps: {
   };
 }
 
+/** Where nobody is to be told. */
+export const noConfirmations: Confirmations = { send: () => {}, close: () => {} };
+
 /** The status of the answer. @throws when there was none in time */
 async function post(url: string, body: string, timeoutMs: number, signal: AbortSignal): Promise<number> {
   // TLS costs some 5 MB: only where it is used.

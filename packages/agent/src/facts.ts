@@ -3,7 +3,10 @@ import type { AgentOperation, Receipt, Run, StartResult } from "@baton/protocol"
 type Problem = Extract<AgentOperation, { state: "failed" }>["problem"];
 
 /** How a run ended, or how an attempt to end it did: the part of a receipt that does not depend on who asked. */
-export interface Ending extends Pick<Receipt, "outcome" | "evidenceClass" | "exit" | "signals" | "evidence"> {
+export interface Ending extends Pick<
+  Receipt,
+  "outcome" | "evidenceClass" | "exit" | "signals" | "phases" | "evidence"
+> {
   readonly timings: Omit<Receipt["timings"], "receivedAt">;
 }
 
@@ -12,7 +15,12 @@ export interface RunFacts {
   readonly run: Run;
   readonly epoch: number;
   readonly operation: string;
-  readonly grant: string;
+  /** Null where no lease is configured, or the run follows another one in the same slot. */
+  readonly grant: string | null;
+  /** The place that the platform starts again; null when it has no name. */
+  readonly slot: string | null;
+  /** Data keys came with the grant: they are kept nowhere, so nobody can start it again without a new one. */
+  readonly hasSecrets: boolean;
   /** Value of the cookie variable: `<placement>:<random>`. */
   readonly cookie: string;
   readonly bootId: string;
@@ -48,6 +56,8 @@ export interface OperationRecord {
     | { readonly state: "failed"; readonly problem: Problem };
   /** Whether the orchestrator has the receipt: `none` where it is not to be told. */
   readonly confirmation: "none" | "pending" | "confirmed" | "refused";
+  /** Whether its receipt lies beside the lease as well. */
+  readonly copy: "none" | "pending" | "bucket";
 }
 
 /** Everything the agent must know after a crash. Holds no secret. */
@@ -97,6 +107,7 @@ export const neverExecuted = (bootId: string, at: string): Ending => ({
   evidenceClass: "proven",
   exit: null,
   signals: [],
-  evidence: { treeGone: true, remaining: [], bootId },
+  phases: [],
+  evidence: { treeGone: true, remaining: [], checks: [], bootId },
   timings: { signalledAt: null, exitedAt: null, verifiedAt: at, stopMs: null },
 });

@@ -20,6 +20,8 @@ export interface LeaseHolder {
    * @throws AppError `grant-refused` when the lease refuses; anything else leaves it unknown whether the grant was used
    */
   take(run: RunFacts, deadlineMs: number): Promise<void>;
+  /** Turns the run that it was into the next one of the same slot (rule 2). @throws as `take` does */
+  restart(run: RunFacts, from: Run, deadlineMs: number): Promise<void>;
   /** Writes "stopped" for a run whose tree is gone. False when that was not possible: the receipt says it as well. */
   end(run: RunFacts, deadlineMs: number): Promise<boolean>;
   /** Gives up a grant; true when the lease certainly does not offer it any more, false when to ask again. */
@@ -28,24 +30,27 @@ export interface LeaseHolder {
     readonly grant: string;
     readonly deadlineMs: number;
   }): Promise<boolean>;
-  /** Renews until `stopRenewing`. A failure changes nothing but the status: an expired lease is no evidence of anything. */
-  startRenewing(run: RunFacts): void;
+  /**
+   * Renews until `stopRenewing`. A failure changes nothing but the status, an expired lease is no evidence of anything; only a lease that
+   * certainly names somebody else is told to `onLost`.
+   */
+  startRenewing(run: RunFacts, onLost?: () => void): void;
   stopRenewing(): void;
   /** How the lease looks from here; at most a second old. `living` is the run that needs it. */
   status(living: Run | null): Promise<AgentStatus["lease"]>;
 }
 
-type AgentChange = Extract<LeaseChange, { kind: "run" | "renew" | "stop" | "burn" }>;
+type AgentChange = Extract<LeaseChange, { kind: "run" | "restart" | "renew" | "stop" | "burn" }>;
 type Fields<C> = C extends AgentChange ? Omit<C, "owner" | "holder"> : never;
 
 export function createLeaseHolder(deps: {
-  readonly config: AgentConfig;
+  readonly placement: string;
+  readonly storage: NonNullable<AgentConfig["storage"]>;
   readonly store: ObjectStore;
   readonly log: Log;
 }): LeaseHolder {
-  const { config, store, log } = deps;
-  const { prefix, owner, renewMs } = config.storage;
-  const holder = config.placement;
+  const { placement: holder, storage, store, log } = deps;
+  const { prefix, owner, renewMs } = storage;
   let renewal: { timer: NodeJS.Timeout | null } | null = null;
   let seen: { readonly at: number; readonly view: Promise<Seen> } | null = null;
 
@@ -63,16 +68,20 @@ export function createLeaseHolder(deps: {
     }
   };
 
+  const begin = async (fields: Fields<AgentChange>, deadlineMs: number): Promise<void> => {
+    try {
+      await change(fields, deadlineMs);
+    } catch (error) {
+      if (isAppError(error) && refusals.includes(error.code))
+        throw new AppError("grant-refused", error.message, { cause: error });
+      throw error;
+    }
+  };
+
   return {
-    async take({ run, epoch, grant, operation }, deadlineMs) {
-      try {
-        await change({ kind: "run", epoch, grant, run, operation }, deadlineMs);
-      } catch (error) {
-        if (isAppError(error) && refusals.includes(error.code))
-          throw new AppError("grant-refused", error.message, { cause: error });
-        throw error;
-      }
-    },
+    take: ({ run, epoch, grant, operation }, deadlineMs) =>
+      begin({ kind: "run", epoch, grant: grant ?? "", run, operation }, deadlineMs),
+    restart: ({ run, epoch }, from, deadlineMs) => begin({ kind: "restart", epoch, from, run }, deadlineMs),
 
     async end({ run, epoch, grant, operation, endedBy }, deadlineMs) {
       const stop = (): Promise<void> => change({ kind: "stop", epoch, run }, deadlineMs);
@@ -81,7 +90,7 @@ export function createLeaseHolder(deps: {
           // A start that was cut off before its answer: its grant may still be unused, and must not stay so.
           if (endedBy !== "never-executed" || !isAppError(error) || error.code !== "lease-mismatch")
             throw error;
-          await change({ kind: "run", epoch, grant, run, operation }, deadlineMs);
+          await change({ kind: "run", epoch, grant: grant ?? "", run, operation }, deadlineMs);
           await stop();
         });
         return true;
@@ -101,7 +110,7 @@ export function createLeaseHolder(deps: {
       }
     },
 
-    startRenewing({ run, epoch }) {
+    startRenewing({ run, epoch }, onLost) {
       const mine: { timer: NodeJS.Timeout | null } = { timer: null };
       if (renewal?.timer) clearTimeout(renewal.timer);
       renewal = mine;
@@ -112,7 +121,10 @@ export function createLeaseHolder(deps: {
         try {
           await change({ kind: "renew", epoch, run }, Math.max(1_000, renewMs));
         } catch (error) {
-          if (renewal === mine) log("warn", "the lease could not be renewed", { reason: reasonOf(error) });
+          if (renewal === mine) {
+            log("warn", "the lease could not be renewed", { reason: reasonOf(error) });
+            if (isAppError(error) && refusals.includes(error.code)) onLost?.();
+          }
         }
         if (renewal === mine) plan();
       };
@@ -140,6 +152,21 @@ export function createLeaseHolder(deps: {
     },
   };
 }
+
+/** Where no storage is configured: nobody is asked, and nobody is kept out. */
+export const withoutLease: LeaseHolder = {
+  take: async () => {},
+  restart: async () => {},
+  end: async () => true,
+  burn: async () => true,
+  startRenewing: () => {},
+  stopRenewing: () => {},
+  status: async () => ({
+    reachable: false,
+    lost: false,
+    detail: "no storage is configured: there is no lease",
+  }),
+};
 
 interface Seen {
   readonly lease: Lease | null;

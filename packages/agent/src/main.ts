@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { parseArgs } from "node:util";
-import { AppError, isAppError } from "@baton/protocol";
+import { type AgentConfig, AppError, isAppError } from "@baton/protocol";
 import { openObjectStore } from "@baton/storage";
 import { type Agent, startAgent } from "./agent.ts";
 import { readConfig, readControlKey } from "./config.ts";
@@ -62,10 +62,14 @@ async function main(): Promise<void> {
   if (positionals.length !== 1 || positionals[0] !== "run" || values.config === undefined)
     throw new AppError("invalid-configuration", usage);
   const config = await readConfig(values.config);
-  const { endpoint, region, bucket } = config.storage;
-  const store = openObjectStore({ endpoint, region, bucket, accessKey: await readControlKey(config) });
-  agent = await startAgent({ config, store, log });
+  const store = config.storage === null ? null : await openStore(config.storage);
+  agent = await startAgent({ config, store, log, environment: process.env });
   if (isToldToEnd) end();
+}
+
+async function openStore(storage: NonNullable<AgentConfig["storage"]>) {
+  const { endpoint, region, bucket } = storage;
+  return openObjectStore({ endpoint, region, bucket, accessKey: await readControlKey(storage) });
 }
 
 main().catch((error: unknown) => {

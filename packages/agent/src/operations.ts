@@ -30,7 +30,7 @@ export function createOperations(deps: {
   };
 
   const show = async (key: string): Promise<AgentOperation> => {
-    const { kind, progress } = recordOf(key);
+    const { kind, progress, copy } = recordOf(key);
     switch (progress.state) {
       case "open":
         return { key, kind, state: "open" };
@@ -44,6 +44,7 @@ export function createOperations(deps: {
           kind: kind === "burn" ? "burn" : "stop",
           state: "receipt",
           receipt: await receipts.read(key),
+          copy: copy === "bucket" ? "bucket" : "local only",
         };
     }
   };

@@ -10,6 +10,8 @@ const facts = {
   cookie: "pl-00000000000000000001:cookie",
   bootId: "boot",
   since: "1",
+  slot: null,
+  hasSecrets: false,
   noNewPrivileges: false,
   process: null,
   readyAt: null,
@@ -28,6 +30,7 @@ describe("waiting for readiness", () => {
       facts,
       root: null,
       exit: Promise.resolve({ code: 0, signal: null }),
+      environment: {},
     });
     await application.exited;
     const signal = stopped ? AbortSignal.abort() : new AbortController().signal;

@@ -18,7 +18,8 @@ export interface Receipts {
 export function createReceipts(deps: {
   readonly directory: string;
   readonly config: AgentConfig;
-  readonly key: PrivateKey;
+  /** Made or read when it is needed first: signing is not what a start waits for. */
+  readonly key: () => Promise<PrivateKey>;
 }): Receipts {
   const { directory, config, key: privateKey } = deps;
   // A key has no slash (commandKeySchema), so it is a file name whatever else it holds.
@@ -28,7 +29,7 @@ export function createReceipts(deps: {
     read: (key) => readFile(pathOf(key), "utf8"),
     async write(record, ending) {
       if (existsSync(pathOf(record.key))) return "present";
-      const { outcome, evidenceClass, exit, signals, timings, evidence } = ending;
+      const { outcome, evidenceClass, exit, signals, phases, timings, evidence } = ending;
       const receipt: Receipt = {
         version: 1,
         key: record.key,
@@ -41,11 +42,12 @@ export function createReceipts(deps: {
         evidenceClass,
         exit,
         signals: [...signals],
+        phases,
         timings: { receivedAt: record.receivedAt, ...timings },
         evidence,
         agentVersion,
       };
-      await writeDurably(pathOf(record.key), await signReceipt(receipt, privateKey));
+      await writeDurably(pathOf(record.key), await signReceipt(receipt, await privateKey()));
       return "written";
     },
   };

@@ -1,4 +1,4 @@
-import { type AgentState, AppError } from "@baton/protocol";
+import { type AgentState, AppError, type Run } from "@baton/protocol";
 import type { ProcessIdentity } from "@baton/process-tree";
 import { adoptApplication } from "./adopt.ts";
 import { type Application, createApplication } from "./application.ts";
@@ -15,28 +15,39 @@ export interface Recovered {
   readonly application: Application | null;
   /** A run that is proven dead but of which the lease may not know. */
   readonly abandoned: RunFacts | null;
+  /** A run that may go on as the next one: it died with its slot, nobody stopped it, and the lease still names it (rule 2). */
+  readonly successorOf: Run | null;
 }
 
 /** Compares the journal with what is really there (rule 4), and records what has become certain. */
 export async function recover(deps: {
   readonly journal: Journal;
   readonly self: ProcessIdentity;
+  /** Of this life. */
+  readonly slot: string | null;
   readonly log: Log;
 }): Promise<Recovered> {
-  const { journal, self, log } = deps;
+  const { journal, self, slot, log } = deps;
   const at = new Date().toISOString();
+  const rest = { application: null, abandoned: null, successorOf: null };
   const { starting } = journal.facts;
   if (starting !== null) {
     // The intent was never written, so nothing was executed; its data keys died with the earlier agent.
     const run: RunFacts = { ...starting, end: neverExecuted(self.bootId, at), endedBy: "never-executed" };
     await journal.update((facts) => failOpenStarts({ ...facts, starting: null, run }));
-    return { state: "crashed", application: null, abandoned: run };
+    return { ...rest, state: "crashed", abandoned: run };
   }
 
   const { run } = journal.facts;
-  if (run === null) return { state: "held", application: null, abandoned: null };
-  if (run.end !== null)
-    return { state: run.endedBy === "stop" ? "stopped" : "crashed", application: null, abandoned: null };
+  if (run === null) return { ...rest, state: "held" };
+  if (run.end !== null) {
+    const isRestart = run.endedBy === "itself" && mayFollow(run, slot);
+    return {
+      ...rest,
+      state: run.endedBy === "stop" ? "stopped" : "crashed",
+      successorOf: isRestart ? run.run : null,
+    };
+  }
 
   let application: Application | null;
   try {
@@ -44,22 +55,32 @@ export async function recover(deps: {
   } catch (error) {
     log("error", "it is not known whether the application lives", { reason: reasonOf(error) });
     const root = run.process === null ? null : { ...run.process, bootId: run.bootId };
-    const doubtful = createApplication({ facts: run, root, exit: Promise.resolve(null) });
+    const doubtful = createApplication({ facts: run, root, exit: Promise.resolve(null), environment: {} });
     await journal.update(failOpenStarts);
-    return { state: "unknown", application: doubtful, abandoned: null };
+    return { ...rest, state: "unknown", application: doubtful };
   }
   if (application !== null) {
     log("info", "the application of an earlier life is adopted", { processes: application.known().length });
     const isStarting = openStarts(journal.facts).length > 0;
     const state = run.readyAt !== null ? "running" : isStarting ? "starting" : "unknown";
-    return { state, application, abandoned: null };
+    return { ...rest, state, application };
   }
-  const end = endedByItself({ facts: run, ended: null });
+  const end = endedByItself({ facts: run, ended: null, claimedOnly: false });
   const ended = await journal.update((facts) =>
     failOpenStarts(changeRun(facts, { end, endedBy: "itself", open: false })),
   );
-  return { state: "crashed", application: null, abandoned: ended.run };
+  const follows = mayFollow(run, slot);
+  return {
+    ...rest,
+    state: "crashed",
+    abandoned: follows ? null : ended.run,
+    successorOf: follows ? run.run : null,
+  };
 }
+
+/** Without a name of the slot nobody can say that its earlier processes are dead; data keys came with the grant and are gone. */
+const mayFollow = (run: RunFacts, slot: string | null): boolean =>
+  slot !== null && run.slot === slot && !run.hasSecrets;
 
 const openStarts = (facts: Facts): OperationRecord[] =>
   Object.values(facts.operations).filter(

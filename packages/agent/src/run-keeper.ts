@@ -1,11 +1,17 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { waitUntilGone } from "@baton/process-tree";
 import type { TreeScan } from "@baton/process-tree";
+import type { Check } from "@baton/protocol";
 import { type AgentContext, note } from "./agent-context.ts";
 import type { StateMachine } from "./agent-state.ts";
 import type { Application } from "./application.ts";
+import type { Deadline } from "./deadline.ts";
 import { type Ending, changeRun } from "./facts.ts";
+import { isStopped } from "./judge-ending.ts";
 import { reasonOf } from "./log.ts";
-import { type StopBudget, stopApplication } from "./stop-application.ts";
+import { type Proof, beginProof } from "./proof.ts";
+import { stopApplication } from "./stop-application.ts";
+import { storeAddress } from "./store-address.ts";
 
 const leaseStopMs = 2_000;
 
@@ -13,7 +19,7 @@ export interface StopOrder {
   readonly key: string;
   readonly operation: string;
   readonly epoch: number;
-  readonly budget: StopBudget;
+  readonly deadline: Deadline;
   readonly firstScan?: Promise<TreeScan> | undefined;
   /** `itself`: the application had ended by itself, only what is left of it is stopped. */
   readonly by: "stop" | "itself";
@@ -23,6 +29,8 @@ export interface StopOrder {
 export interface RunKeeper {
   /** Null when nothing lives. */
   readonly application: Application | null;
+  /** The end of the stop that is under way; null when none is. */
+  readonly deadline: Deadline | null;
   /** Takes a run into care, whose state the machine shows already. */
   keep(application: Application): void;
   /** To be called when the machine left `starting`, where an exit is somebody else's to see. */
@@ -33,10 +41,23 @@ export interface RunKeeper {
   stop(order: StopOrder): Promise<Ending>;
 }
 
-export function createRunKeeper(context: AgentContext, machine: StateMachine, onStop: () => void): RunKeeper {
-  const { lease, effects, log } = context;
+export interface RunKeeperEvents {
+  /** A stop begins. */
+  readonly onStop: () => void;
+  /** A run ended that nobody stopped, and that is recorded. */
+  readonly onOwnEnd: (application: Application, ending: Ending) => void;
+}
+
+export function createRunKeeper(
+  context: AgentContext,
+  machine: StateMachine,
+  { onStop, onOwnEnd }: RunKeeperEvents,
+): RunKeeper {
+  const { config, lease, effects, log } = context;
+  const store = storeAddress(config.storage);
   let application: Application | null = null;
   let ending: Promise<Ending> | null = null;
+  let deadline: Deadline | null = null;
   let watch: AbortController | null = null;
 
   /** Records a proven end, then gives the lease back; the two do not need each other. */
@@ -48,40 +69,44 @@ export function createRunKeeper(context: AgentContext, machine: StateMachine, on
       lease.end(facts, leaseStopMs),
     ]);
     application = null;
-    machine.send(by === "stop" ? "gone" : "died");
+    machine.end(by === "stop" ? "gone" : "died", end.evidence);
     return end;
   };
 
   const share = (work: Promise<Ending>): Promise<Ending> => {
     ending = work.finally(() => {
       ending = null;
+      deadline = null;
     });
     return ending;
   };
 
   /** The direct child is gone by itself: looks until the rest of its tree is too. */
   const watchRest = async (rest: Application, abort: AbortSignal): Promise<void> => {
+    let proof: Proof | null = null;
     for (let waitMs = 2_000; !abort.aborted; waitMs = 60_000) {
-      const deadlineAt = performance.now() + waitMs;
-      const pollMs = waitMs === 2_000 ? 5 : 250;
-      const known = rest.known();
-      const result = await waitUntilGone({
-        scan: () => rest.scan(),
-        known,
-        deadlineAt,
-        pollMs,
-        signal: abort,
-      }).catch((error: unknown) =>
-        log("warn", "cannot see what is left of the application", { reason: reasonOf(error) }),
-      );
-      if (abort.aborted) return;
-      if (result?.gone === true) {
-        log("warn", "the application ended by itself", { exit: rest.ended?.exit ?? null });
-        await share(conclude(rest, endedByItself(rest), "itself"));
-        return;
+      try {
+        proof ??= await beginProof({ application: rest, members: [], hook: config.hook, store });
+        const deadlineAt = performance.now() + waitMs;
+        const pollMs = waitMs === 2_000 ? 5 : 250;
+        const known = rest.known();
+        const scan = () => rest.scan();
+        const result = await waitUntilGone({ scan, known, deadlineAt, pollMs, signal: abort });
+        const checks = result.gone ? await proof.check(performance.now() + waitMs) : [];
+        if (abort.aborted) return;
+        if (isStopped({ treeGone: result.gone, checks })) {
+          log("warn", "the application ended by itself", { exit: rest.ended?.exit ?? null });
+          const end = endedByItself(rest, checks);
+          await share(conclude(rest, end, "itself"));
+          onOwnEnd(rest, end);
+          return;
+        }
+      } catch (error) {
+        if (abort.aborted) return;
+        log("warn", "cannot see what is left of the application", { reason: reasonOf(error) });
+        await delay(1_000, undefined, { ref: false });
       }
       if (machine.state === "verifying") machine.send("unproven");
-      if (result === undefined) await new Promise((resolve) => setTimeout(resolve, 1_000).unref());
     }
   };
 
@@ -95,18 +120,27 @@ export function createRunKeeper(context: AgentContext, machine: StateMachine, on
   const onExit = (ended: Application): void => {
     if (application !== ended) return;
     // While starting, whoever waits for readiness sees it and stops the rest.
-    if (machine.state === "running" || machine.state === "stopping") machine.send("exit");
+    if (machine.state !== "starting" && machine.can("exit")) machine.send("exit");
     if (ending === null && (machine.state === "verifying" || machine.state === "unknown")) beginWatch(ended);
   };
 
-  const end = async (target: Application, order: StopOrder): Promise<Ending> => {
+  const end = async (target: Application, order: StopOrder, wasReady: boolean): Promise<Ending> => {
     const exitedBefore = target.ended !== null;
     const result = await stopApplication({
       application: target,
-      hook: context.config.hook,
-      budget: order.budget,
+      hook: config.hook,
+      deadline: order.deadline,
+      store,
+      workingDirectory: config.workload?.workingDirectory,
       firstScan: order.firstScan ?? target.scan(),
       exitedBefore,
+      wasReady,
+      onDrained: () => {
+        if (machine.state === "draining") machine.send("drained");
+      },
+      onQuiesced: () => {
+        if (machine.state === "quiescing") machine.send("quiesced");
+      },
       onSignal: () => {
         const { operation, key, epoch } = order;
         effects
@@ -115,9 +149,10 @@ export function createRunKeeper(context: AgentContext, machine: StateMachine, on
       },
     });
     log("info", "the stop ended", { key: order.key, outcome: result.outcome, stopMs: result.timings.stopMs });
-    if (result.evidence.treeGone) return conclude(target, result, order.by);
-    const isRunning = machine.state === "stopping" && target.ended === null && result.outcome === "refused";
-    machine.send(isRunning ? "stillRunning" : "unproven");
+    if (isStopped(result.evidence)) return conclude(target, result, order.by);
+    const refused = config.hook.onRefused === "serve" ? "refusedServing" : "refusedHeld";
+    const livesOn = target.ended === null && result.outcome === "refused" && machine.can(refused);
+    machine.send(livesOn ? refused : "unproven");
     if (target.ended !== null) beginWatch(target);
     return result;
   };
@@ -125,6 +160,9 @@ export function createRunKeeper(context: AgentContext, machine: StateMachine, on
   return {
     get application() {
       return application;
+    },
+    get deadline() {
+      return deadline;
     },
     keep(kept) {
       application = kept;
@@ -144,21 +182,27 @@ export function createRunKeeper(context: AgentContext, machine: StateMachine, on
     stop(order) {
       if (ending !== null) return ending;
       if (application === null) throw new Error("cannot stop: no run is kept");
+      const wasReady = machine.state === "running" || machine.state === "refused";
       machine.send("stop");
       watch?.abort();
       onStop();
-      return share(end(application, order));
+      deadline = order.deadline;
+      return share(end(application, order, wasReady));
     },
   };
 }
 
 /** The end of a run that nobody stopped. */
-export const endedByItself = (application: Pick<Application, "ended" | "facts">): Ending => ({
+export const endedByItself = (
+  application: Pick<Application, "ended" | "facts" | "claimedOnly">,
+  checks: readonly Check[] = [],
+): Ending => ({
   outcome: "already-stopped",
-  evidenceClass: "proven",
+  evidenceClass: application.claimedOnly ? "claimed" : "proven",
   exit: application.ended?.exit ?? null,
   signals: [],
-  evidence: { treeGone: true, remaining: [], bootId: application.facts.bootId },
+  phases: [],
+  evidence: { treeGone: true, remaining: [], checks: [...checks], bootId: application.facts.bootId },
   timings: {
     signalledAt: null,
     exitedAt: application.ended?.at ?? null,

@@ -1,7 +1,8 @@
-import { AppError, isAppError, toAppError, toProblem } from "@baton/protocol";
+import { AppError, type Run, isAppError, longestStopMs, toAppError, toProblem } from "@baton/protocol";
 import { type AgentContext, note } from "./agent-context.ts";
 import type { StateMachine } from "./agent-state.ts";
 import type { Application } from "./application.ts";
+import { createDeadline } from "./deadline.ts";
 import { executeApplication } from "./execute.ts";
 import {
   type Facts,
@@ -11,7 +12,7 @@ import {
   changeRun,
   neverExecuted,
 } from "./facts.ts";
-import { waitUntilReady } from "./readiness.ts";
+import { type ReadinessResult, waitUntilReady } from "./readiness.ts";
 import type { RunKeeper } from "./run-keeper.ts";
 
 const leaseRunMs = 10_000;
@@ -24,6 +25,7 @@ export interface StartParams {
   readonly record: OperationRecord;
   /** Aborts when a stop comes or the agent ends. */
   readonly abort: AbortSignal;
+  readonly onLeaseLost: () => void;
 }
 
 export interface Executed {
@@ -40,24 +42,31 @@ export interface Executed {
  * @returns null when the application was not executed, and never will be by this grant; the operation has failed then
  */
 export async function executeRun(
-  params: StartParams & { readonly planned: RunFacts; readonly secrets: Readonly<Record<string, string>> },
+  params: StartParams & {
+    readonly planned: RunFacts;
+    readonly secrets: Readonly<Record<string, string>>;
+    /** The run that this one follows in the same slot, instead of a grant. */
+    readonly successorOf: Run | null;
+  },
 ): Promise<Executed | null> {
-  const { context, machine, keeper, record, planned, secrets, abort } = params;
-  const { config, lease, effects, paths, self } = context;
+  const { context, machine, keeper, record, planned, secrets, successorOf, abort } = params;
+  const { config, lease, effects, inherited, paths, self } = context;
   const deadlineAt = performance.now() + record.deadlineMs;
 
   const giveUp = async (error: unknown): Promise<null> => {
     const end = neverExecuted(self.bootId, new Date().toISOString());
     const run: RunFacts = { ...planned, end, endedBy: "never-executed" };
     await note(context, (facts) => failed({ ...facts, starting: null, run }, record.key, error));
-    machine.send("died");
+    machine.end("died", end.evidence);
     context.operations.changed(record.key);
     await lease.end(run, 2_000);
     return null;
   };
 
   try {
-    await lease.take(planned, Math.min(leaseRunMs, record.deadlineMs));
+    const limitMs = Math.min(leaseRunMs, record.deadlineMs);
+    if (successorOf === null) await lease.take(planned, limitMs);
+    else await lease.restart(planned, successorOf, limitMs);
   } catch (error) {
     // Any other answer leaves open whether the grant was used: then this start counts as a run that never came to be.
     if (!isAppError(error) || !["grant-refused", "deadline-exceeded"].includes(error.code))
@@ -84,6 +93,7 @@ export async function executeRun(
     application = await executeApplication({
       config,
       facts: planned,
+      inherited,
       secrets,
       logPath: paths.applicationLog,
     });
@@ -94,7 +104,7 @@ export async function executeRun(
     );
   }
   keeper.keep(application);
-  lease.startRenewing(planned);
+  lease.startRenewing(planned, params.onLeaseLost);
   const { operation, key, epoch } = record;
   await effects.record({ effect: "exec", operation, key, epoch }).catch(() => undefined);
   return { application, execAt, executedAt };
@@ -115,14 +125,18 @@ export async function bringUp(params: StartParams & Executed): Promise<void> {
             since: root.startTime,
           }),
         );
-  const limitMs = Math.min(config.readiness.timeoutMs, record.deadlineMs);
-  const result = await waitUntilReady({
-    application,
-    port: config.applicationPort,
-    path: config.readiness.path,
-    timeoutMs: limitMs - (performance.now() - executedAt),
-    signal: abort,
-  });
+  const { readiness, applicationPort } = config;
+  const limitMs = Math.min(readiness?.timeoutMs ?? record.deadlineMs, record.deadlineMs);
+  const result =
+    readiness === null || applicationPort === null
+      ? notAsked(application, abort)
+      : await waitUntilReady({
+          application,
+          port: applicationPort,
+          path: readiness.path,
+          timeoutMs: limitMs - (performance.now() - executedAt),
+          signal: abort,
+        });
   const readyAt = new Date().toISOString();
   const startMs = performance.now() - executedAt;
   await written;
@@ -146,11 +160,10 @@ export async function bringUp(params: StartParams & Executed): Promise<void> {
   } else if (result === "aborted") {
     await note(context, (facts) => failed(facts, record.key, overtaken));
   } else {
-    const { hook } = config;
     const { key, operation, epoch } = record;
-    const budget = { graceMs: hook.graceMs, killMs: hook.killAllowed ? 5_000 : 0 };
+    const deadline = createDeadline(performance.now() + longestStopMs(config.hook) + 10_000);
     const by = result === "exited" ? "itself" : "stop";
-    const ending = await keeper.stop({ key, operation, epoch, budget, by });
+    const ending = await keeper.stop({ key, operation, epoch, deadline, by });
     const rest = ending.evidence.treeGone ? "" : "; not all of its processes could be ended";
     const error =
       result === "exited"
@@ -169,6 +182,12 @@ export async function bringUp(params: StartParams & Executed): Promise<void> {
 
 export const failed = (facts: Facts, key: string, error: unknown): Facts =>
   changeOperation(facts, key, { progress: { state: "failed", problem: toProblem(toAppError(error)) } });
+
+/** Without a path to ask, an application is ready once it was executed. */
+function notAsked({ ended }: Application, abort: AbortSignal): ReadinessResult {
+  if (abort.aborted) return "aborted";
+  return ended === null ? "ready" : "exited";
+}
 
 function inWords({ ended }: Application): string {
   const exit = ended?.exit ?? null;

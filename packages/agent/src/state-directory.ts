@@ -49,6 +49,12 @@ export async function loadOrCreateKey(path: string): Promise<PrivateKey> {
   return privateKey;
 }
 
+/** The key, read or made when it is asked for first. */
+export function stateKey(path: string): () => Promise<PrivateKey> {
+  let key: Promise<PrivateKey> | null = null;
+  return () => (key ??= loadOrCreateKey(path));
+}
+
 export async function writeEndpoint(path: string, endpoint: AgentEndpoint): Promise<void> {
   await writeDurably(path, JSON.stringify(agentEndpointSchema.parse(endpoint)));
 }

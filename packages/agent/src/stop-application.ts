@@ -1,170 +1,185 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { GoneResult, ProcessIdentity, TreeScan } from "@baton/process-tree";
-import { signalTree, waitUntilGone } from "@baton/process-tree";
-import type { Hook } from "@baton/protocol";
+import type { GoneResult, TreeScan } from "@baton/process-tree";
+import { waitUntilGone } from "@baton/process-tree";
+import type { Check, Hook, Receipt } from "@baton/protocol";
 import type { Application } from "./application.ts";
+import { concludeStop, remainingOf } from "./conclude-stop.ts";
+import type { Deadline } from "./deadline.ts";
+import { drain } from "./drain.ts";
 import type { Ending } from "./facts.ts";
-import { judgeEnding } from "./judge-ending.ts";
 import { reasonOf } from "./log.ts";
-
-/** How long each part of a stop may take, in ms. */
-export interface StopBudget {
-  readonly graceMs: number;
-  readonly killMs: number;
-}
-
-/** Splits a stop's deadline so that the agent's end comes before the caller's: a part is kept for the lease and the receipt. */
-export function splitDeadline(hook: Hook, deadlineMs: number): StopBudget {
-  const persistMs = Math.min(2_500, deadlineMs / 5);
-  const killMs = hook.killAllowed ? Math.min(5_000, deadlineMs / 4) : 0;
-  return { graceMs: Math.max(0, Math.min(hook.graceMs, deadlineMs - persistMs - killMs)), killMs };
-}
+import { type Proof, beginProof } from "./proof.ts";
+import { type CommandResult, runCommand } from "./run-command.ts";
+import { createLadder } from "./signal-ladder.ts";
+import { type Demand, demandsOf, reserveMs, shareOf } from "./stop-budget.ts";
 
 export interface StopParams {
   readonly application: Application;
   readonly hook: Hook;
-  readonly budget: StopBudget;
+  readonly deadline: Deadline;
+  /** The store, whose sockets must be drained. Null: none is configured. */
+  readonly store: { readonly host: string; readonly port: number } | null;
+  readonly workingDirectory: string | undefined;
   /** A scan that was begun already. */
   readonly firstScan: Promise<TreeScan>;
   /** The direct child had ended before the stop was asked for. */
   readonly exitedBefore: boolean;
+  /** It was ready: clients may be connected, and quiescing makes sense. */
+  readonly wasReady: boolean;
+  readonly onDrained: () => void;
+  readonly onQuiesced: () => void;
   /** After the first round of each signal. */
   readonly onSignal: () => void;
 }
 
-const rounds = 5;
 /** A dead child's status arrives within a turn of the event loop or two; more means that it never will. */
 const exitStatusMs = 1_000;
 
-/** Signals the tree, waits until it is gone, kills it if the hook allows that, and says what was seen. Never throws: what fails is `unknown`. */
+/** Drains, quiesces, signals, exports and proves, as the hook says, and says what was seen. Never throws: what fails is `unknown`. */
 export async function stopApplication(params: StopParams): Promise<Ending> {
-  const { application, hook, budget, exitedBefore } = params;
-  const signals: { signal: string; at: string; processes: number }[] = [];
-  const failures = new Set<string>();
-  let firstSignalAt: number | null = null;
-  let killed = false;
-
-  /** Sends `signal` to those that did not get it yet, and wakes them: a stopped process would not see it otherwise. */
-  const send = async (
-    signal: NodeJS.Signals,
-    processes: readonly ProcessIdentity[],
-    reached: Set<string>,
-  ): Promise<void> => {
-    const fresh = processes.filter((one) => !reached.has(`${one.pid}:${one.startTime}`));
-    if (fresh.length === 0) return;
-    for (const one of fresh) reached.add(`${one.pid}:${one.startTime}`);
-    const at = new Date().toISOString();
-    const sentAt = performance.now();
-    let count = fresh.length;
-    try {
-      count = (await signalTree(fresh, signal)).sent.length;
-      // To all of them: a SIGSTOP on its way is not seen in the state yet, but SIGCONT takes it back (signal(7)).
-      if (signal !== "SIGKILL") await signalTree(fresh, "SIGCONT");
-    } catch (error) {
-      failures.add(reasonOf(error));
-    }
-    if (count === 0) return;
-    firstSignalAt ??= sentAt;
-    if (signal === "SIGKILL") killed = true;
-    const last = signals.at(-1);
-    if (last?.signal === signal) last.processes += count;
-    else {
-      signals.push({ signal, at, processes: count });
-      params.onSignal();
-    }
+  const { application, hook, deadline, exitedBefore, wasReady } = params;
+  const phases: Receipt["phases"] = [];
+  const reserve = reserveMs(deadline.leftMs());
+  let left: readonly Demand[] = demandsOf(hook, wasReady);
+  /** How long the next thing to do may take. */
+  const take = (what: Demand["what"]): number => {
+    const ms =
+      left[0]?.what === what ? shareOf(left, deadline.leftMs() - reserve.verifyMs - reserve.persistMs) : 0;
+    left = left.slice(1);
+    return ms;
   };
+  const runHookCommand = async (
+    phase: "quiesce" | "export",
+    command: readonly string[],
+    timeoutMs: number,
+  ): Promise<CommandResult> => {
+    const { workingDirectory } = params;
+    const environment = application.environment();
+    const result = await runCommand({ command, environment, workingDirectory, timeoutMs, deadline });
+    phases.push({ phase, ...result });
+    return result;
+  };
+  const ladder = createLadder({ application, deadline, onSignal: params.onSignal });
+  const conclude = (end: {
+    treeGone: boolean;
+    last: GoneResult | null;
+    why?: string;
+    checks?: Check[];
+  }): Ending => {
+    const { treeGone, last, why, checks = [] } = end;
+    const alive = last?.scan.members.length ?? 0;
+    const remaining = [...(why === undefined ? [] : [why]), ...remainingOf(last)];
+    const seen = { treeGone, alive, remaining, checks, phases, seenAt };
+    return concludeStop({ application, hook, exitedBefore, ladder, seen });
+  };
+  let seenAt = performance.now();
+  let scan = params.firstScan;
+  // What the tree holds must be known before it is told to let go.
+  const proof = scan
+    .then(({ members }) => beginProof({ application, members, hook, store: params.store }))
+    .catch((error: unknown) => blindProof(reasonOf(error)));
 
-  const end = async (
-    signal: NodeJS.Signals,
-    first: Promise<TreeScan>,
-    timeMs: number,
-  ): Promise<GoneResult | null> => {
-    const deadlineAt = performance.now() + timeMs;
-    const reached = new Set<string>();
-    try {
-      let scan = await first;
-      for (let round = 0; round < rounds && scan.members.length > 0; round += 1) {
-        const before = reached.size;
-        await send(signal, scan.members, reached);
-        // Born between the look and the signal: until a look finds nobody new.
-        if (reached.size === before) break;
-        scan = await application.scan();
+  if (wasReady && hook.drain !== null) {
+    const drained = await drain({ application, drain: hook.drain, timeoutMs: take("drain"), deadline });
+    phases.push({ phase: "drain", ...drained });
+    scan = application.scan();
+  }
+  params.onDrained();
+
+  const { quiesce } = wasReady ? hook : { quiesce: null };
+  if (quiesce !== null) {
+    const timeoutMs = take("quiesce");
+    if (application.ended === null) {
+      const { result, detail } = await runHookCommand("quiesce", quiesce.command, timeoutMs);
+      scan = application.scan();
+      if (result !== "done" && quiesce.onFailure === "refuse" && application.ended === null) {
+        const seen = await look(application, scan);
+        await takeBack(quiesce.undo, runHookCommand);
+        // Whatever was seen: nothing was asked to end, and nothing was looked at but processes.
+        return conclude({
+          treeGone: false,
+          last: seen,
+          why: `the quiesce command failed: ${detail ?? result}`,
+        });
       }
-      return await waitUntilGone({
-        scan: async () => {
-          const late = await application.scan();
-          await send(signal, late.members, reached);
-          return late;
-        },
-        known: application.known(),
-        deadlineAt,
-        pollMs: Math.min(25, 3 + reached.size),
-      });
-    } catch (error) {
-      failures.add(reasonOf(error));
-      // Blind, but not idle: those that are known shall end all the same.
-      await send(signal, application.known(), reached);
-      return null;
     }
-  };
+  }
+  params.onQuiesced();
 
-  let result: GoneResult | null =
-    budget.graceMs > 0
-      ? await end(hook.signal, params.firstScan, budget.graceMs)
-      : await look(application, params.firstScan, failures);
-  if (result?.gone !== true && hook.killAllowed && budget.killMs > 0)
-    result = await end("SIGKILL", application.scan(), budget.killMs);
-
+  const begun = await proof;
+  const signalsAt = performance.now();
+  const rungs = [
+    hook.signal,
+    ...hook.escalation.map(({ signal }) => signal),
+    ...(hook.killAllowed ? ["SIGKILL"] : []),
+  ];
+  let result: GoneResult | null = null;
+  for (const signal of rungs) {
+    const isKill = signal === "SIGKILL";
+    const rungMs = take(isKill ? "kill" : "signal");
+    if (rungMs > 0)
+      result = await ladder.climb({ signal, to: isKill ? "tree" : hook.signalTo, rungMs, first: scan });
+    else result ??= await look(application, scan);
+    if (result?.gone === true) break;
+    scan = application.scan();
+    scan.catch(() => undefined);
+  }
+  seenAt = performance.now();
   const treeGone = result?.gone === true;
-  const goneAt = performance.now();
-  const verifiedAt = treeGone ? new Date().toISOString() : null;
-  if (treeGone) await Promise.race([application.exited, delay(exitStatusMs, undefined, { ref: false })]);
+  if (ladder.signals.length > 0)
+    phases.push({
+      phase: "signals",
+      result: treeGone ? "done" : "late",
+      ms: seenAt - signalsAt,
+      detail: null,
+    });
+  if (!treeGone) {
+    if (application.ended === null && quiesce !== null) await takeBack(quiesce.undo, runHookCommand);
+    return conclude({ treeGone, last: result });
+  }
 
-  const exit = application.ended?.exit ?? null;
-  const { gracefulExitCodes } = hook;
-  const alive = treeGone ? 0 : (result?.scan.members.length ?? 0);
-  return {
-    ...judgeEnding({ treeGone, alive, killed, exit, exitedBefore, gracefulExitCodes }),
-    exit,
-    signals,
-    evidence: {
-      treeGone,
-      remaining: treeGone ? [] : [...remainingOf(result), ...failures],
-      bootId: application.facts.bootId,
-    },
-    timings: {
-      signalledAt: signals[0]?.at ?? null,
-      exitedAt: application.ended?.at ?? null,
-      verifiedAt,
-      stopMs: treeGone && firstSignalAt !== null ? goneAt - firstSignalAt : null,
-    },
-  };
+  await Promise.race([application.exited, delay(exitStatusMs, undefined, { ref: false })]);
+  left = left.filter(({ what }) => what === "export");
+  const checks: Check[] = [];
+  if (hook.export !== null) {
+    const { result: exported, detail } = await runHookCommand("export", hook.export.command, take("export"));
+    const state = exported === "done" ? "passed" : "failed";
+    checks.push({ check: "export", state, detail: detail === null ? [] : [detail] });
+  }
+  const verifyAt = performance.now();
+  checks.push(...(await begun.check(Math.max(verifyAt, deadline.at - reserve.persistMs))));
+  const isVerified = checks.every(({ state }) => state === "passed");
+  phases.push({
+    phase: "verify",
+    result: isVerified ? "done" : "failed",
+    ms: performance.now() - verifyAt,
+    detail: null,
+  });
+  return conclude({ treeGone, last: result, checks });
 }
 
-/** No time is left to act: only what is there is told. */
-async function look(
-  application: Application,
-  firstScan: Promise<TreeScan>,
-  failures: Set<string>,
-): Promise<GoneResult | null> {
+const undoMs = 5_000;
+
+/** The application lives on: what the quiesce command did is taken back. */
+async function takeBack(
+  undo: readonly string[] | undefined,
+  run: (phase: "quiesce", command: readonly string[], timeoutMs: number) => Promise<CommandResult>,
+): Promise<void> {
+  if (undo !== undefined) await run("quiesce", undo, undoMs);
+}
+
+/** Nothing could be noted before the stop, so nothing can be said after it. */
+const blindProof = (reason: string): Proof => ({
+  check: async () => [{ check: "ports", state: "unknown", detail: [reason] }],
+});
+
+/** Only what is there is told. */
+async function look(application: Application, scan: Promise<TreeScan>): Promise<GoneResult | null> {
   try {
-    await firstScan;
+    await scan;
     const deadlineAt = performance.now();
     return await waitUntilGone({ scan: () => application.scan(), known: application.known(), deadlineAt });
-  } catch (error) {
-    failures.add(reasonOf(error));
+  } catch {
     return null;
   }
-}
-
-function remainingOf(result: GoneResult | null): string[] {
-  if (result === null) return ["the process table could not be read"];
-  const { members, unreadable, settled } = result.scan;
-  const remaining = members
-    .slice(0, 50)
-    .map(({ pid, comm, state }) => `process ${pid} (${comm}) lives, state ${state}`);
-  for (const { pid, comm, uid, reason } of unreadable.slice(0, 50))
-    remaining.push(`process ${pid} (${comm}, user ${uid}) cannot be looked into: ${reason}`);
-  if (!settled) remaining.push("processes came and went faster than they could be listed");
-  return remaining;
 }

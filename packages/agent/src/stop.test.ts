@@ -182,6 +182,6 @@ describe("the application's own end", () => {
       outcome: "already-stopped",
       exit: { code: 7, signal: null },
     });
-    expect(await bed.effects()).toEqual(["exec", "receipt"]);
+    expect(await bed.effects()).toEqual(["exec", "receipt", "receipt"]);
   });
 });

@@ -1,12 +1,4 @@
-import {
-  type AgentStatus,
-  AppError,
-  commandKey,
-  formatRun,
-  newNonce,
-  newOperationId,
-  sameRun,
-} from "@baton/protocol";
+import { AppError, type AgentStatus, type Run, formatRun, longestStopMs, sameRun } from "@baton/protocol";
 import {
   type BurnCommand,
   type OpenCommand,
@@ -19,15 +11,19 @@ import {
   admitStop,
   admitWithdraw,
 } from "./admit-command.ts";
-import { type AgentContext, insist, note } from "./agent-context.ts";
+import { type AgentContext, note } from "./agent-context.ts";
 import { type StateMachine, createStateMachine } from "./agent-state.ts";
+import type { Application, Exit } from "./application.ts";
+import { createDeadline } from "./deadline.ts";
 import { withholdsPrivileges } from "./execute.ts";
-import { type Ending, type OperationRecord, type RunFacts, changeOperation, withOperation } from "./facts.ts";
+import { type Ending, type OperationRecord, type RunFacts, withOperation } from "./facts.ts";
+import type { Finisher } from "./finish-operation.ts";
 import { reasonOf } from "./log.ts";
+import { ownOperation, ownStart, plannedRun, unrecordable } from "./own-operation.ts";
 import type { Recovered } from "./recover.ts";
 import { createRunKeeper } from "./run-keeper.ts";
 import { bringUp, executeRun } from "./start-run.ts";
-import { splitDeadline } from "./stop-application.ts";
+import { describeWait } from "./waiting.ts";
 import { agentVersion } from "./version.ts";
 
 const burnTryMs = 10_000;
@@ -36,7 +32,7 @@ const burnPauseMs = 1_000;
 /** Does what accepted commands say. Each call returns once the command is durably accepted, or throws the refusal. */
 export interface Supervisor {
   stop(verified: StopCommand): Promise<void>;
-  /** `secrets` are handed to the application and kept nowhere. */
+  /** `secrets` are handed to the application and kept in memory only. */
   start(verified: StartCommand, secrets: Readonly<Record<string, string>>): Promise<void>;
   burn(verified: BurnCommand): Promise<void>;
   withdraw(verified: WithdrawCommand): Promise<void>;
@@ -46,23 +42,44 @@ export interface Supervisor {
   isOpen(): boolean;
   /** Takes up what an earlier life of the agent left open. */
   resume(): void;
-  /** Stops the application by the same path, with a receipt of its own. False when it is not proven gone. */
+  /** Starts the application without a command, where the configuration says so and nothing forbids it. */
+  startByItself(): Promise<void>;
+  /**
+   * Stops the application by the same path as a command, with a receipt of its own; joins a stop that is under way. Null when there was nothing to stop.
+   * Resolves when it ended. `by` becomes part of the receipt's key.
+   */
+  stopByItself(
+    by: string,
+    deadlineMs: number,
+  ): Promise<{ readonly key: string; readonly ending: Ending } | null>;
+  /** The platform ends us in `platformGraceMs`: stops the application in that time. False when it is not proven gone. */
   shutDown(): Promise<boolean>;
+  /** How the last run ended; null when it lives, or there was none. */
+  readonly lastExit: { readonly exit: Exit | null } | null;
   /** Ends what would keep the process alive; the application is left alone. */
   close(): Promise<void>;
 }
 
-export function createSupervisor(context: AgentContext, recovered: Recovered): Supervisor {
-  const { config, instance, self, journal, lease, receipts, confirmations, effects, operations, log } =
-    context;
+export interface SupervisorDeps {
+  readonly context: AgentContext;
+  readonly recovered: Recovered;
+  readonly finisher: Finisher;
+  /** The application ended by itself, and its receipt is written. */
+  readonly onOwnEnd: () => void;
+}
+
+export function createSupervisor({ context, recovered, finisher, onOwnEnd }: SupervisorDeps): Supervisor {
+  const { config, instance, self, journal, lease, effects, log } = context;
   const machine: StateMachine = createStateMachine(recovered.state);
   let starting = new AbortController();
   let executing: Promise<unknown> = Promise.resolve();
   let counter = 0;
   let isEnding = false;
+  let telling: Promise<void> = Promise.resolve();
+  let since = new Date().toISOString();
+  const longestMs = longestStopMs(config.hook) + 10_000;
   const finishing = new Set<Promise<void>>();
   const closed = new AbortController();
-  const keeper = createRunKeeper(context, machine, () => starting.abort());
 
   /** Runs on by itself; the answer is found under the operation's key. */
   const inBackground = (what: string, work: Promise<void>): void => {
@@ -72,36 +89,55 @@ export function createSupervisor(context: AgentContext, recovered: Recovered): S
     finishing.add(tracked);
   };
 
-  /** The receipt is on disk before anybody can see it. */
-  const finish = async (record: OperationRecord, ending: Ending): Promise<void> => {
-    const { key, operation, epoch } = record;
-    const result = await insist(log, "write the receipt", () => receipts.write(record, ending));
-    if (result === "written")
-      await effects.record({ effect: "receipt", operation, key, epoch }).catch(() => undefined);
-    await note(context, (facts) => changeOperation(facts, key, { progress: { state: "receipt" } }));
-    operations.changed(key);
-    if (record.confirmation === "pending") confirmations.send(key, await receipts.read(key));
+  const endedByItself = async ({ facts }: Application, ending: Ending): Promise<void> => {
+    const record = ownOperation("own-exit", facts, 0);
+    await note(context, (all) => withOperation(all, record));
+    await finisher.finish(record, ending);
+    onOwnEnd();
+  };
+  const keeper = createRunKeeper(context, machine, {
+    onStop: () => {
+      since = new Date().toISOString();
+      starting.abort();
+    },
+    onOwnEnd: (application, ending) => {
+      telling = endedByItself(application, ending);
+      inBackground("tell of the end", telling);
+    },
+  });
+
+  const onLeaseLost = (): void => {
+    if (config.hook.onLeaseLost !== "stop" || keeper.application === null) return;
+    log("error", "the lease names somebody else: the application is stopped, as the hook says");
+    inBackground(
+      "stop",
+      stopByItself("lease-lost", longestMs).then(() => undefined),
+    );
   };
 
   const endRun = async (
     record: OperationRecord,
     deadlineMs: number,
     firstScan?: ReturnType<typeof beginScan>,
-  ) => {
+    untilAt?: number,
+  ): Promise<Ending> => {
     const { key, operation, epoch } = record;
     if (keeper.application === null && journal.facts.run?.end === null) {
       // Between the intent and the execution: whichever comes first decides whether there is something to stop.
       starting.abort();
       await executing;
     }
-    const ended = journal.facts.run?.end ?? null;
-    if (ended !== null) {
-      if (record.late && journal.facts.run?.endedBy === "never-executed")
-        await lease.end(journal.facts.run, 2_000);
-      return finish(record, ended);
+    const { run } = journal.facts;
+    let ending = run?.end ?? null;
+    if (run !== null && ending !== null) {
+      // The lease may name this run still: a start that was cut off, or one that could have been followed in its slot.
+      if (record.late && run.endedBy !== "stop") await lease.end(run, 2_000);
+    } else {
+      const deadline = createDeadline(performance.now() + deadlineMs);
+      ending = await keeper.stop({ key, operation, epoch, deadline, firstScan, by: "stop" });
     }
-    const budget = splitDeadline(config.hook, deadlineMs);
-    return finish(record, await keeper.stop({ key, operation, epoch, budget, firstScan, by: "stop" }));
+    await finisher.finish(record, ending, untilAt);
+    return ending;
   };
 
   const beginScan = () => {
@@ -114,10 +150,11 @@ export function createSupervisor(context: AgentContext, recovered: Recovered): S
     record: OperationRecord,
     planned: RunFacts,
     secrets: Readonly<Record<string, string>>,
+    successorOf: Run | null,
   ) => {
     const abort = starting.signal;
-    const shared = { context, machine, keeper, record, abort };
-    const execution = executeRun({ ...shared, planned, secrets });
+    const shared = { context, machine, keeper, record, abort, onLeaseLost };
+    const execution = executeRun({ ...shared, planned, secrets, successorOf });
     executing = execution.catch(() => undefined);
     const executed = await execution;
     if (executed !== null) await bringUp({ ...shared, ...executed });
@@ -130,12 +167,13 @@ export function createSupervisor(context: AgentContext, recovered: Recovered): S
       if (closed.signal.aborted) return;
       await new Promise((resolve) => setTimeout(resolve, burnPauseMs).unref());
     }
-    await finish(record, {
+    await finisher.finish(record, {
       outcome: "never-started",
       evidenceClass: "proven",
       exit: null,
       signals: [],
-      evidence: { treeGone: true, remaining: [], bootId: self.bootId },
+      phases: [],
+      evidence: { treeGone: true, remaining: [], checks: [], bootId: self.bootId },
       timings: { signalledAt: null, exitedAt: null, verifiedAt: record.receivedAt, stopMs: null },
     });
   };
@@ -147,17 +185,49 @@ export function createSupervisor(context: AgentContext, recovered: Recovered): S
     begin: (record: OperationRecord) => void,
   ): Promise<void> => {
     let isNew = false;
-    await journal.update(
-      (facts) => {
-        const next = admit(facts);
-        isNew = next !== facts;
-        return next;
-      },
-      ({ operations: records }) => {
-        const record = records[key];
-        if (isNew && record !== undefined) begin(record);
-      },
-    );
+    await journal
+      .update(
+        (facts) => {
+          const next = admit(facts);
+          isNew = next !== facts;
+          return next;
+        },
+        ({ operations: records }) => {
+          const record = records[key];
+          if (isNew && record !== undefined) begin(record);
+        },
+      )
+      .catch((error: unknown) => {
+        throw unrecordable(error);
+      });
+  };
+
+  const beginStart = (
+    record: OperationRecord,
+    planned: RunFacts,
+    secrets: Readonly<Record<string, string>>,
+    successorOf: Run | null,
+  ): void => {
+    counter += 1;
+    starting = new AbortController();
+    since = new Date().toISOString();
+    machine.send("start");
+    inBackground("start", launch(record, planned, secrets, successorOf));
+  };
+
+  const stopByItself: Supervisor["stopByItself"] = async (by, deadlineMs) => {
+    starting.abort();
+    await executing;
+    const application = keeper.application;
+    if (application === null) return null;
+    const record = ownOperation(by, application.facts, deadlineMs);
+    log("info", "the application is stopped", { by, run: formatRun(application.facts.run) });
+    const untilAt = performance.now() + deadlineMs;
+    // On a disk that takes nothing the platform's stop goes on all the same: it ends us anyway.
+    await journal
+      .update((facts) => withOperation(facts, record))
+      .catch((error: unknown) => log("error", "the stop cannot be recorded", { reason: reasonOf(error) }));
+    return { key: record.key, ending: await endRun(record, deadlineMs, undefined, untilAt) };
   };
 
   const isOpen = (): boolean => machine.state === "running" && journal.facts.run?.open === true;
@@ -172,40 +242,32 @@ export function createSupervisor(context: AgentContext, recovered: Recovered): S
       await accept(
         command.key,
         (facts) => admitStop(facts, verified, receivedAt),
-        (record) => inBackground("stop", endRun(record, record.deadlineMs, firstScan)),
+        (record) =>
+          inBackground(
+            "stop",
+            endRun(record, record.deadlineMs, firstScan).then(() => undefined),
+          ),
       );
     },
     async start(verified, secrets) {
       const { command, epoch } = verified;
       const receivedAt = new Date().toISOString();
-      const noNewPrivileges = await withholdsPrivileges();
-      const planned: RunFacts = {
-        run: { placement: config.placement, instance, counter: counter + 1 },
+      const planned = plannedRun({
+        context,
+        counter: counter + 1,
         epoch,
         operation: command.operation,
         grant: command.grant,
-        cookie: `${config.placement}:${newNonce()}`,
-        bootId: self.bootId,
-        since: self.startTime,
-        noNewPrivileges,
-        process: null,
-        readyAt: null,
-        open: false,
-        end: null,
-        endedBy: null,
-      };
+        hasSecrets: Object.keys(secrets).length > 0,
+        noNewPrivileges: await withholdsPrivileges(config),
+      });
       await accept(
         command.key,
         (facts) => {
           if (isEnding) throw new AppError("wrong-state", "cannot start: the agent is ending");
           return admitStart(facts, machine.state, verified, planned, receivedAt);
         },
-        (record) => {
-          counter += 1;
-          starting = new AbortController();
-          machine.send("start");
-          inBackground("start", launch(record, planned, secrets));
-        },
+        (record) => beginStart(record, planned, secrets, null),
       );
     },
     async burn(verified) {
@@ -221,6 +283,7 @@ export function createSupervisor(context: AgentContext, recovered: Recovered): S
     },
     async open(verified) {
       await journal.update((facts) => admitOpen(facts, machine.state, verified));
+      if (machine.state === "refused") machine.send("open");
     },
     async status() {
       const { run, epoch } = journal.facts;
@@ -235,9 +298,14 @@ export function createSupervisor(context: AgentContext, recovered: Recovered): S
         ready: (living?.readyAt ?? null) !== null && keeper.application?.ended === null,
         open: isOpen(),
         lease: await lease.status(living?.run ?? null),
+        waiting: describeWait({ state: machine.state, since, deadline: keeper.deadline, hook: config.hook }),
       };
     },
     isOpen,
+    get lastExit() {
+      const { run } = journal.facts;
+      return keeper.application === null && run?.end ? { exit: run.end.exit } : null;
+    },
     resume() {
       const { application, abandoned } = recovered;
       if (abandoned !== null)
@@ -247,14 +315,10 @@ export function createSupervisor(context: AgentContext, recovered: Recovered): S
         );
       if (application !== null) {
         keeper.keep(application);
-        lease.startRenewing(application.facts);
+        lease.startRenewing(application.facts, onLeaseLost);
       }
       for (const record of Object.values(journal.facts.operations)) {
-        if (record.progress.state === "receipt" && record.confirmation === "pending")
-          inBackground(
-            "confirm",
-            receipts.read(record.key).then((receipt) => confirmations.send(record.key, receipt)),
-          );
+        finisher.resume(record);
         if (record.progress.state !== "open") continue;
         const elapsedMs = Math.max(0, Date.now() - Date.parse(record.receivedAt));
         const leftMs = Math.max(0, record.deadlineMs - elapsedMs);
@@ -262,7 +326,11 @@ export function createSupervisor(context: AgentContext, recovered: Recovered): S
           key: record.key,
           kind: record.kind,
         });
-        if (record.kind === "stop") inBackground("stop", endRun(record, leftMs));
+        if (record.kind === "stop")
+          inBackground(
+            "stop",
+            endRun(record, leftMs).then(() => undefined),
+          );
         else if (record.kind === "burn") inBackground("burn", burnOnLease(record));
         else if (application !== null) {
           const execAt = application.facts.process?.execAt ?? record.receivedAt;
@@ -270,37 +338,37 @@ export function createSupervisor(context: AgentContext, recovered: Recovered): S
           const abort = starting.signal;
           inBackground(
             "start",
-            bringUp({ context, machine, keeper, record, abort, application, execAt, executedAt }),
+            bringUp({
+              context,
+              machine,
+              keeper,
+              record,
+              abort,
+              onLeaseLost,
+              application,
+              execAt,
+              executedAt,
+            }),
           );
         }
       }
     },
+    async startByItself() {
+      const noNewPrivileges = await withholdsPrivileges(config);
+      const { state } = machine;
+      const start = ownStart({ context, recovered, state, counter: counter + 1, noNewPrivileges });
+      if (start === null) return;
+      const { record, planned, successorOf } = start;
+      await journal.update(
+        (facts) => withOperation({ ...facts, starting: planned }, record),
+        () => beginStart(record, planned, {}, successorOf),
+      );
+    },
+    stopByItself,
     async shutDown() {
       isEnding = true;
-      starting.abort();
-      await executing;
-      const run = keeper.application?.facts;
-      if (run !== undefined) {
-        const operation = newOperationId();
-        const { graceMs } = config.hook;
-        const record: OperationRecord = {
-          key: commandKey({ operation, step: "agent-stop", attempt: 1, run: run.run }),
-          kind: "stop",
-          operation,
-          epoch: run.epoch,
-          run: run.run,
-          grant: null,
-          receivedAt: new Date().toISOString(),
-          deadlineMs: graceMs + 10_000,
-          late: false,
-          progress: { state: "open" },
-          // Nobody ordered it, so nobody waits for it.
-          confirmation: "none",
-        };
-        log("info", "the agent is told to end: it stops the application first", { run: formatRun(run.run) });
-        await note(context, (facts) => withOperation(facts, record));
-        await endRun(record, record.deadlineMs);
-      }
+      keeper.deadline?.shrinkTo(performance.now() + config.platformGraceMs);
+      await stopByItself("agent-stop", config.platformGraceMs);
       isEnding = keeper.application === null;
       if (isEnding) closed.abort();
       await Promise.all(finishing);
@@ -308,9 +376,11 @@ export function createSupervisor(context: AgentContext, recovered: Recovered): S
     },
     async close() {
       closed.abort();
+      finisher.close();
       keeper.release();
       lease.stopRenewing();
-      confirmations.close();
+      context.confirmations.close();
+      await telling.catch(() => undefined);
       await journal.idle();
     },
   };

@@ -1,10 +1,10 @@
-import type { AgentConfig, AgentEndpoint } from "@baton/protocol";
+import type { AgentConfigInput, AgentEndpoint } from "@baton/protocol";
 
 /** What a placement is made from; the driver adds what only it knows (state directory, address, ports) to the agent's configuration. */
 export interface PlacementSpec {
   readonly placement: string;
   readonly agent: Omit<
-    AgentConfig,
+    AgentConfigInput,
     "version" | "placement" | "stateDirectory" | "listen" | "applicationPort"
   >;
 }

@@ -46,7 +46,7 @@ export async function createPlacementSpec(
         renewMs: 1_000,
       },
       workload: { command: ["sleep", "300"], environment: {} },
-      hook: { signal: "SIGTERM", graceMs: 1_000, killAllowed: false, gracefulExitCodes: [0] },
+      hook: { graceMs: 1_000 },
       readiness: { path: "/ready", timeoutMs: 1_000 },
     },
   };

@@ -15,6 +15,7 @@ const status: AgentStatus = {
   ready: true,
   open: true,
   lease: { reachable: true, lost: false, detail: null },
+  waiting: null,
 };
 const lease: Lease = {
   version: 1,

@@ -9,7 +9,7 @@ import type { ProcessIdentity } from "./process-identity.ts";
  */
 export async function signalProcess(
   identity: ProcessIdentity,
-  signal: NodeJS.Signals,
+  signal: NodeJS.Signals | number,
 ): Promise<"sent" | "gone"> {
   if (!isAliveNow(identity)) return "gone";
   try {
@@ -27,7 +27,7 @@ export async function signalProcess(
  */
 export async function signalTree(
   members: readonly ProcessIdentity[],
-  signal: NodeJS.Signals,
+  signal: NodeJS.Signals | number,
 ): Promise<{ readonly sent: readonly ProcessIdentity[]; readonly gone: readonly ProcessIdentity[] }> {
   const sent: ProcessIdentity[] = [];
   const gone: ProcessIdentity[] = [];

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import {
-  agentConfigSchema,
   agentEndpointSchema,
   agentOperationSchema,
   agentStatusSchema,
@@ -23,7 +22,7 @@ describe("an agent's operation", () => {
 
   it.each([
     { key: "k", kind: "stop", state: "open" },
-    { key: "k", kind: "burn", state: "receipt", receipt: "a.b.c" },
+    { key: "k", kind: "burn", state: "receipt", receipt: "a.b.c", copy: "bucket" },
     { key: "k", kind: "start", state: "started", result },
     { key: "k", kind: "start", state: "failed", problem },
   ])("may be $state", (operation) => {
@@ -53,6 +52,7 @@ describe("an agent's status", () => {
     ready: false,
     open: false,
     lease: { reachable: true, lost: false, detail: null },
+    waiting: null,
   };
 
   it("tells of a run, or that there was none", () => {
@@ -66,46 +66,6 @@ describe("an agent's status", () => {
       expect(agentStatusSchema.safeParse({ ...status, ...change }).success).toBe(false);
     },
   );
-});
-
-describe("an agent's configuration", () => {
-  const config = {
-    version: 1,
-    placement,
-    application: "ledger",
-    stateDirectory: "/srv/state",
-    listen: { host: "127.0.0.1", port: 0 },
-    applicationPort: 4_000,
-    commandKey: publicKey,
-    confirm: { url: "http://127.0.0.1:3000/v1/receipts" },
-    storage: {
-      endpoint: "http://127.0.0.1:9000",
-      region: "us-east-1",
-      bucket: "data",
-      prefix: "ledger/",
-      owner: "o",
-      control: { file: "/etc/control.json" },
-      renewMs: 1_000,
-    },
-    workload: { command: ["node"], environment: {} },
-    hook: { signal: "SIGTERM", graceMs: 1, killAllowed: false, gracefulExitCodes: [0] },
-    readiness: { path: "/", timeoutMs: 1 },
-  };
-
-  it("comes back as it was written", () => {
-    expect(agentConfigSchema.parse(JSON.parse(JSON.stringify(config)))).toEqual(config);
-  });
-
-  it.each<[string, object]>([
-    ["another version", { version: 2 }],
-    ["a private command key", { commandKey: { ...publicKey, d: publicKey.x } }],
-    ["a confirmation that is no URL", { confirm: { url: "orchestrator" } }],
-    ["a lease that is never renewed", { storage: { ...config.storage, renewMs: 0 } }],
-    ["a lease without an owner", { storage: { ...config.storage, owner: "" } }],
-    ["a secret in place of its file", { storage: { ...config.storage, control: "hunter2" } }],
-  ])("is refused with %s", (_, change) => {
-    expect(agentConfigSchema.safeParse({ ...config, ...change }).success).toBe(false);
-  });
 });
 
 it("an agent's endpoint says who listens where", () => {

@@ -1,8 +1,6 @@
 import * as z from "zod/mini";
-import { commandKeySchema, epochSchema, nameSchema, placementIdSchema, runSchema } from "./ids.ts";
-import { hookSchema, readinessSchema, workloadSchema } from "./hook.ts";
+import { commandKeySchema, epochSchema, placementIdSchema, runSchema } from "./ids.ts";
 import { publicKeySchema } from "./keys.ts";
-import { secretReferenceSchema, storageLocationSchema } from "./manifest.ts";
 import { problemSchema } from "./problem.ts";
 
 /**
@@ -15,11 +13,14 @@ import { problemSchema } from "./problem.ts";
  *   GET  /v1/receipts/{key}                200 { receipt }
  *   GET  /v1/status                        200 AgentStatus
  *   GET  /livez, /readyz                   200 or 503, no token
+ *   GET  /metrics                          200 Prometheus text, no token
  */
 export const agentStateSchema = z.enum([
   "held",
   "starting",
   "running",
+  "draining",
+  "quiescing",
   "stopping",
   "verifying",
   "stopped",
@@ -28,6 +29,15 @@ export const agentStateSchema = z.enum([
   "unknown",
 ]);
 export type AgentState = z.infer<typeof agentStateSchema>;
+
+/** `for`: the phase in words; `until`: when the wait ends at the latest, null for never; `next`: what happens then. */
+const waitingSchema = z.strictObject({
+  for: z.string(),
+  since: z.iso.datetime(),
+  until: z.nullable(z.iso.datetime()),
+  next: z.string(),
+});
+export type Waiting = z.infer<typeof waitingSchema>;
 
 export const agentStatusSchema = z.strictObject({
   placement: placementIdSchema,
@@ -49,6 +59,8 @@ export const agentStatusSchema = z.strictObject({
     lost: z.boolean(),
     detail: z.nullable(z.string()),
   }),
+  /** What the agent waits for just now; null when for nothing but commands. */
+  waiting: z._default(z.nullable(waitingSchema), null),
 });
 export type AgentStatus = z.infer<typeof agentStatusSchema>;
 
@@ -73,6 +85,8 @@ export const agentOperationSchema = z.discriminatedUnion("state", [
     kind: z.enum(["stop", "burn"]),
     state: z.literal("receipt"),
     receipt: z.string(),
+    /** Where else it lies: `bucket`, beside the lease; `local only` when that was not possible (yet) or no storage is configured. */
+    copy: z._default(z.enum(["bucket", "local only"]), "local only"),
   }),
   z.strictObject({
     key: commandKeySchema,
@@ -93,34 +107,6 @@ export type AgentOperation = z.infer<typeof agentOperationSchema>;
 export const confirmationSchema = z.strictObject({
   receipt: z.string().check(z.minLength(1), z.maxLength(32_768)),
 });
-
-/** The agent's configuration file. Everything below `stateDirectory` outlives the agent. */
-export const agentConfigSchema = z.strictObject({
-  version: z.literal(1),
-  placement: placementIdSchema,
-  application: nameSchema,
-  stateDirectory: z.string(),
-  /** Port 0: any free one; the agent writes what it got to `<stateDirectory>/endpoint.json`. */
-  listen: z.strictObject({ host: z.string(), port: z.int() }),
-  /** The port the application is told to listen on (`PORT`). */
-  applicationPort: z.int(),
-  /** Verifies command tokens. */
-  commandKey: publicKeySchema,
-  confirm: z.strictObject({ url: z.url() }),
-  storage: z.strictObject({
-    ...storageLocationSchema.shape,
-    /** Whom the lease must name as its owner. */
-    owner: z.string().check(z.minLength(1)),
-    /** A file of { accessKeyId, secretAccessKey } that may write to the control prefix. */
-    control: secretReferenceSchema,
-    /** Pause between two renewals. */
-    renewMs: z.int().check(z.positive()),
-  }),
-  workload: workloadSchema,
-  hook: hookSchema,
-  readiness: readinessSchema,
-});
-export type AgentConfig = z.infer<typeof agentConfigSchema>;
 
 /**
  * `<stateDirectory>/endpoint.json`, written atomically once the agent listens; the trusted path by which the orchestrator

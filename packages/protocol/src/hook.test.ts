@@ -1,27 +1,100 @@
 import { describe, expect, it } from "vitest";
-import { hookSchema, readinessSchema, verifySchema, workloadSchema } from "./hook.ts";
+import { hookSchema, longestStopMs, readinessSchema, verifySchema, workloadSchema } from "./hook.ts";
+import { presetNames } from "./presets.ts";
 
 describe("a hook", () => {
   it("is complete when it says nothing, and then never kills", () => {
     expect(hookSchema.parse({})).toEqual({
+      preset: "generic",
+      drain: null,
+      quiesce: null,
       signal: "SIGTERM",
+      signalTo: "tree",
       graceMs: 10_000,
+      escalation: [],
       killAllowed: false,
       gracefulExitCodes: [0],
+      gracefulSignals: [],
+      marker: null,
+      dataDirectories: [],
+      export: null,
+      onRefused: "serve",
+      onLeaseLost: "keep",
     });
   });
 
   it.each([
     { signal: "SIGINT", graceMs: 1, killAllowed: true, gracefulExitCodes: [0, 143, 255] },
     { graceMs: 3_600_000 },
+    { drain: { delayMs: 5_000, maxConnections: 1, quietMs: 100, timeoutMs: 60_000 } },
+    { quiesce: { command: ["save"], undo: ["resume"], timeoutMs: 1, onFailure: "continue" } },
+    {
+      escalation: [
+        { signal: "SIGINT", graceMs: 5 },
+        { signal: "SIGRTMIN+3", graceMs: 6 },
+      ],
+    },
+    { marker: { file: "/data/clean" }, dataDirectories: ["/data"], onRefused: "hold", onLeaseLost: "stop" },
+    { export: { command: ["upload"], timeoutMs: 5 } },
   ])("may say %o", (hook) => {
     expect(hookSchema.parse(hook)).toMatchObject(hook);
   });
 
   it.each([
+    ["TERM", "SIGTERM"],
+    ["15", "SIGTERM"],
+    [15, "SIGTERM"],
+    ["RTMIN+3", "SIGRTMIN+3"],
+    [37, "SIGRTMIN+3"],
+    ["SIGRTMAX", "SIGRTMIN+30"],
+  ])("takes the signal %j as %s", (signal, name) => {
+    expect(hookSchema.parse({ signal }).signal).toBe(name);
+  });
+
+  it.each(presetNames)("with preset %s never kills, and what is said beside it wins", (preset) => {
+    expect(hookSchema.parse({ preset }).killAllowed).toBe(false);
+    expect(hookSchema.parse({ preset, signal: "HUP", quiesce: null, graceMs: 5 })).toMatchObject({
+      signal: "SIGHUP",
+      quiesce: null,
+      graceMs: 5,
+    });
+  });
+
+  it.each(presetNames)("with preset %s comes back as it was written once it is complete", (preset) => {
+    const complete = hookSchema.parse({ preset });
+    expect(hookSchema.parse(JSON.parse(JSON.stringify(complete)))).toEqual(complete);
+  });
+
+  it.each([
+    ["redis", { signal: "SIGTERM", signalTo: "main" }],
+    ["postgres", { signal: "SIGINT", signalTo: "main" }],
+    ["nginx", { signal: "SIGQUIT", signalTo: "main" }],
+    ["jvm", { signal: "SIGTERM", gracefulExitCodes: [0, 143] }],
+  ])("knows how %s wants to be stopped", (preset, facts) => {
+    expect(hookSchema.parse({ preset })).toMatchObject(facts);
+  });
+
+  it("knows its longest time", () => {
+    const hook = hookSchema.parse({
+      drain: { delayMs: 1, timeoutMs: 2 },
+      quiesce: { command: ["a"], timeoutMs: 4 },
+      graceMs: 8,
+      escalation: [{ signal: "INT", graceMs: 16 }],
+      export: { command: ["b"], timeoutMs: 32 },
+    });
+    expect(longestStopMs(hook)).toBe(63);
+    expect(longestStopMs(hookSchema.parse({}))).toBe(10_000);
+  });
+
+  it.each([
     { signal: "SIGKILL" },
-    { signal: "SIGSTOP" },
-    { signal: "TERM" },
+    { signal: "STOP" },
+    { signal: 9 },
+    { signal: "CONT" },
+    { signal: "SIGFOO" },
+    { signal: 0 },
+    { signal: 65 },
+    { signal: "RTMIN+31" },
     { graceMs: 0 },
     { graceMs: 1.5 },
     { graceMs: "10s" },
@@ -31,7 +104,15 @@ describe("a hook", () => {
     { gracefulExitCodes: [256] },
     { gracefulExitCodes: [-1] },
     { gracefulExitCodes: 0 },
+    { gracefulSignals: ["SIGKILL"] },
     { grace: 10 },
+    { preset: "oracle" },
+    { quiesce: { command: [] } },
+    { quiesce: { command: [""] } },
+    { drain: {} },
+    { escalation: [{ signal: "KILL", graceMs: 1 }] },
+    { marker: { file: "clean" } },
+    { dataDirectories: ["data"] },
   ])("may not say %o", (hook) => {
     expect(hookSchema.safeParse(hook).success).toBe(false);
   });
@@ -62,7 +143,7 @@ describe("a workload", () => {
   it.each([
     {},
     { command: [] },
-    { command: [""] },
+    { command: ["", "a"] },
     { command: "a b" },
     { command: ["a"], workingDirectory: "" },
     { command: ["a"], environment: { "1A": "" } },

@@ -9,6 +9,7 @@ import {
   storageLocationSchema,
   storageManifestSchema,
 } from "./manifest.ts";
+import { hookSchema } from "./hook.ts";
 import { parseAs } from "./parse.ts";
 
 const cluster = { kind: "cluster", name: "harbor-a", driver: "process", directory: "/srv/harbor-a" };
@@ -53,7 +54,7 @@ describe("a manifest", () => {
     expect(applicationManifestSchema.parse(application)).toEqual({
       ...application,
       workload: { command: ["node", "main.js"], environment: {} },
-      hook: { signal: "SIGTERM", graceMs: 10_000, killAllowed: false, gracefulExitCodes: [0] },
+      hook: hookSchema.parse({}),
       readiness: { path: "/ready", timeoutMs: 30_000 },
     });
     expect(applicationManifestSchema.parse({ ...application, verify: { path: "/canary" } }).verify).toEqual({

@@ -31,6 +31,22 @@ export type Outcome = z.infer<typeof outcomeSchema>;
 export const evidenceClassSchema = z.enum(["proven", "claimed", "unknown"]);
 export type EvidenceClass = z.infer<typeof evidenceClassSchema>;
 
+/** What a stop does, in this order; a phase that the hook does not name is left out. */
+export const stopPhaseSchema = z.enum(["drain", "quiesce", "signals", "verify", "export"]);
+export type StopPhase = z.infer<typeof stopPhaseSchema>;
+
+/**
+ * One thing that "stopped" needs besides the tree. `ports`: what the tree listened on is released; `files`: nothing below the data directories is
+ * open, mapped or locked; `sockets`: what it sent to the store has been taken; `marker`: the application's own sign of a clean end; `flush`: the
+ * data directories are on disk; `export`: what leaves at the stop has left. Only `passed` counts; `unknown` says what hides the truth.
+ */
+export const checkSchema = z.strictObject({
+  check: z.enum(["ports", "files", "sockets", "marker", "flush", "export"]),
+  state: z.enum(["passed", "failed", "unknown"]),
+  detail: z.array(z.string()),
+});
+export type Check = z.infer<typeof checkSchema>;
+
 const moment = z.iso.datetime();
 
 /** The agent's statement of how a stop ended. Moments are the agent's wall clock, for people; durations are monotonic, in ms. */
@@ -59,10 +75,25 @@ export const receiptSchema = z.strictObject({
     /** From the first signal until the whole tree was gone. */
     stopMs: z.nullable(z.number()),
   }),
+  /** What was done, in order, with how long it took. */
+  phases: z._default(
+    z.array(
+      z.strictObject({
+        phase: stopPhaseSchema,
+        result: z.enum(["done", "late", "failed"]),
+        /** Monotonic. */
+        ms: z.number(),
+        detail: z.nullable(z.string()),
+      }),
+    ),
+    [],
+  ),
   evidence: z.strictObject({
     treeGone: z.boolean(),
     /** What was left or could not be read, in words. */
     remaining: z.array(z.string()),
+    /** Everything else that was looked at once the tree was gone. */
+    checks: z._default(z.array(checkSchema), []),
     bootId: z.string(),
   }),
   agentVersion: z.string(),

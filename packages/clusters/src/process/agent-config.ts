@@ -7,7 +7,7 @@ import type { PlacementPaths } from "./placement-directory.ts";
 export function agentConfigOf(
   spec: PlacementSpec,
   paths: PlacementPaths,
-  applicationPort: number,
+  applicationPort: number | null,
 ): AgentConfig {
   const config = {
     ...spec.agent,

@@ -16,7 +16,7 @@ export async function chooseApplicationPort(directory: string): Promise<number> 
   const taken = new Set<number>();
   for (const placement of await listPlacements(directory)) {
     const config = await readConfig(directory, placement);
-    if (config !== null) taken.add(config.applicationPort);
+    if (config?.applicationPort != null) taken.add(config.applicationPort);
   }
   for (let attempt = 0; attempt < 200; attempt += 1) {
     const port = firstPort + randomInt(portCount);

@@ -84,6 +84,7 @@ export class FakePlacement implements PlacementPort {
       ready: this.state === "running",
       open: this.clientsLetIn,
       lease: { reachable: true, lost: false, detail: null },
+      waiting: null,
     };
   };
 
@@ -235,8 +236,9 @@ export class FakePlacement implements PlacementPort {
       placement: this.placement,
       exit: null,
       signals: [],
+      phases: [],
       timings: { receivedAt: moment, signalledAt: moment, exitedAt: moment, verifiedAt: moment, stopMs: 1 },
-      evidence: { treeGone: what.outcome === "graceful", remaining: [], bootId: "b" },
+      evidence: { treeGone: what.outcome === "graceful", remaining: [], checks: [], bootId: "b" },
       agentVersion: "0",
       ...what,
     };

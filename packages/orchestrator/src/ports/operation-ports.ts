@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Cluster, PlacementSpec } from "@baton/clusters";
 import type { Clock, DeployInput, DeployPorts, MigratePorts, RecordsPort } from "@baton/migration";
-import { AppError, type PrivateKey, type PublicKey } from "@baton/protocol";
+import { AppError, type PrivateKey, type PublicKey, longestStopMs } from "@baton/protocol";
 import type { Database } from "../records/database.ts";
 import type { OperationRecords } from "../records/operation-records.ts";
 import type { PlacementRecord, PlacementRecords } from "../records/placement-records.ts";
@@ -98,7 +98,7 @@ export async function openOperationPorts(
     },
     input: {
       application,
-      graceMs: manifest.hook.graceMs,
+      graceMs: longestStopMs(manifest.hook),
       readyTimeoutMs: manifest.readiness.timeoutMs,
       verify: manifest.verify ?? null,
       settleMs: storage.settleMs,

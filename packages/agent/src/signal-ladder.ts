@@ -1,0 +1,136 @@
+import type { GoneResult, ProcessIdentity, TreeScan } from "@baton/process-tree";
+import { signalTree, waitUntilGone } from "@baton/process-tree";
+import { type Hook, parseSignal } from "@baton/protocol";
+import type { Application } from "./application.ts";
+import type { Deadline } from "./deadline.ts";
+import { reasonOf } from "./log.ts";
+
+export interface SentSignal {
+  readonly signal: string;
+  /** ISO 8601. */
+  readonly at: string;
+  processes: number;
+}
+
+export interface Ladder {
+  /** In the order of their first sending. */
+  readonly signals: readonly SentSignal[];
+  /** What went wrong on the way, in words. */
+  readonly failures: ReadonlySet<string>;
+  /** On the clock of `performance.now()`; null before the first. */
+  readonly firstSignalAt: number | null;
+  readonly killed: boolean;
+  /** Sends one rung's signal to whom it is for, and waits until the whole tree is gone or `rungMs` is over. Null: nothing could be seen. */
+  climb(rung: {
+    readonly signal: string;
+    readonly to: Hook["signalTo"];
+    readonly rungMs: number;
+    readonly first: Promise<TreeScan>;
+  }): Promise<GoneResult | null>;
+}
+
+const rounds = 5;
+
+export function createLadder(params: {
+  readonly application: Application;
+  readonly deadline: Deadline;
+  /** After the first round of each signal. */
+  readonly onSignal: () => void;
+}): Ladder {
+  const { application, deadline, onSignal } = params;
+  const signals: SentSignal[] = [];
+  const failures = new Set<string>();
+  let firstSignalAt: number | null = null;
+  let killed = false;
+
+  /** Sends `signal` to those that did not get it yet, and wakes them: a stopped process would not see it otherwise. */
+  const send = async (
+    signal: string,
+    processes: readonly ProcessIdentity[],
+    reached: Set<string>,
+  ): Promise<void> => {
+    const fresh = processes.filter((one) => !reached.has(`${one.pid}:${one.startTime}`));
+    if (fresh.length === 0) return;
+    for (const one of fresh) reached.add(`${one.pid}:${one.startTime}`);
+    const at = new Date().toISOString();
+    const sentAt = performance.now();
+    let count = fresh.length;
+    try {
+      const sent = await signalTree(fresh, parseSignal(signal).number);
+      count = sent.sent.length;
+      // To all of them: a SIGSTOP on its way is not seen in the state yet, but SIGCONT takes it back (signal(7)).
+      if (signal !== "SIGKILL") await signalTree(fresh, "SIGCONT");
+    } catch (error) {
+      failures.add(reasonOf(error));
+    }
+    if (count === 0) return;
+    firstSignalAt ??= sentAt;
+    if (signal === "SIGKILL") killed = true;
+    const last = signals.at(-1);
+    if (last?.signal === signal) last.processes += count;
+    else {
+      signals.push({ signal, at, processes: count });
+      onSignal();
+    }
+  };
+
+  /** Whom a rung is for: the main process alone while it lives, if it looks after its own. */
+  const addressees = (
+    members: readonly ProcessIdentity[],
+    to: Hook["signalTo"],
+  ): readonly ProcessIdentity[] => {
+    const { root, ended } = application;
+    if (to === "tree" || root === null || ended !== null) return members;
+    const main = members.filter(({ pid, startTime }) => pid === root.pid && startTime === root.startTime);
+    return main.length > 0 ? main : members;
+  };
+
+  return {
+    signals,
+    failures,
+    get firstSignalAt() {
+      return firstSignalAt;
+    },
+    get killed() {
+      return killed;
+    },
+    async climb({ signal, to, rungMs, first }) {
+      const rungEndAt = performance.now() + rungMs;
+      const reached = new Set<string>();
+      try {
+        let scan = await first;
+        for (let round = 0; round < rounds && scan.members.length > 0; round += 1) {
+          const before = reached.size;
+          await send(signal, addressees(scan.members, to), reached);
+          // Born between the look and the signal: until a look finds nobody new.
+          if (reached.size === before || to === "main") break;
+          scan = await application.scan();
+        }
+        for (;;) {
+          const { moved } = deadline;
+          const endAt = Math.min(rungEndAt, deadline.at);
+          try {
+            return await waitUntilGone({
+              scan: async () => {
+                const late = await application.scan();
+                await send(signal, addressees(late.members, to), reached);
+                return late;
+              },
+              known: application.known(),
+              deadlineAt: endAt,
+              pollMs: Math.min(25, 3 + reached.size),
+              signal: moved,
+            });
+          } catch (error) {
+            if (!moved.aborted) throw error;
+          }
+        }
+      } catch (error) {
+        failures.add(reasonOf(error));
+        // Blind, but not idle: those that are known shall end all the same.
+        await send(signal, application.known(), reached);
+        return null;
+      }
+    },
+  };
+}
