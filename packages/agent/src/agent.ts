@@ -27,6 +27,8 @@ export interface Agent {
   shutDown(): Promise<boolean>;
   /** How the application ended last; null when it lives, or never did. */
   readonly lastExit: { readonly exit: Exit | null } | null;
+  /** Passes a signal that is the application's business to its main process. */
+  forward(signal: NodeJS.Signals): void;
   /** Ends without a word to the application, as a crash would. */
   close(): Promise<void>;
 }
@@ -116,6 +118,7 @@ export async function startAgent(deps: AgentDeps): Promise<Agent> {
     return {
       endpoint,
       close,
+      forward: (signal) => supervisor.forward(signal),
       get lastExit() {
         return supervisor.lastExit;
       },

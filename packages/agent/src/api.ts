@@ -3,6 +3,7 @@ import { AppError, type PrivateKey } from "@baton/protocol";
 import type { AgentContext } from "./agent-context.ts";
 import { createCommandGate } from "./command-gate.ts";
 import { createAgentServer } from "./http-server.ts";
+import { openLocalServer } from "./local-server.ts";
 import type { Supervisor } from "./supervisor.ts";
 import { warmUp } from "./warm-up.ts";
 
@@ -23,9 +24,10 @@ export async function openApi(params: {
   const { config, journal, operations, receipts, log } = context;
   const gate = createCommandGate({ config, journal });
   const server = createAgentServer({ gate, supervisor, operations, receipts, log });
-  const url = config.listen === null ? "" : await listen(server, config.listen);
+  const local = await openLocalServer(context, supervisor);
+  const url = config.listen === null ? "http://localhost" : await listen(server, config.listen);
   void warmUp(key, config.placement, context.lease);
-  return { url, close: () => closeServer(server) };
+  return { url, close: async () => void (await Promise.all([closeServer(server), closeServer(local)])) };
 }
 
 function listen(

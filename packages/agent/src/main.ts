@@ -1,79 +1,47 @@
 #!/usr/bin/env node
-import { parseArgs } from "node:util";
-import { type AgentConfig, AppError, isAppError } from "@baton/protocol";
-import { openObjectStore } from "@baton/storage";
-import { type Agent, startAgent } from "./agent.ts";
-import { readConfig, readControlKey } from "./config.ts";
-import { createLog, reasonOf } from "./log.ts";
+import { endOnSignals } from "./early-signals.ts";
+import { isAppError } from "@baton/protocol";
+import { reasonOf } from "./log.ts";
 import { agentVersion } from "./version.ts";
 
-const usage = "usage: baton-agent run --config FILE | baton-agent --version";
-const log = createLog((line) => process.stderr.write(line), { name: "baton-agent", pid: process.pid });
-
-let agent: Agent | null = null;
-let ending: Promise<void> | null = null;
-let isToldToEnd = false;
-
-// A log reader that went away must not take the agent with it.
-process.stderr.on("error", () => {});
-process.stdout.on("error", () => {});
-// Without a listener Node opens its debugger on SIGUSR1, and dies of SIGHUP.
-process.on("SIGUSR1", () => {});
-process.on("SIGHUP", () => {});
-for (const signal of ["SIGTERM", "SIGINT"] as const)
-  process.on(signal, () => {
-    isToldToEnd = true;
-    end();
-  });
-for (const event of ["uncaughtException", "unhandledRejection"] as const)
-  process.on(event, (error: unknown) => {
-    // The application runs on; the next life of the agent adopts it.
-    log("error", "the agent failed", { reason: reasonOf(error) });
-    process.exit(70);
-  });
-
-/** A second signal joins the end that is under way, or tries again after one that was refused. */
-function end(): void {
-  if (agent === null || ending !== null) return;
-  ending = agent.shutDown().then((isGone) => {
-    ending = null;
-    if (isGone) process.exit(0);
-    log("error", "the agent stays: the application is not proven to be gone");
-  });
-}
-
-function readArguments() {
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: { config: { type: "string" }, version: { type: "boolean" } },
-    });
-  } catch (error) {
-    throw new AppError("invalid-configuration", usage, { cause: error });
-  }
-}
+const usage = `usage: baton-agent run [options] -- COMMAND…    executes the command, stops it with proof, holds it
+       baton-agent attach [options]             does the same for what another container executes
+       baton-agent gate DIRECTORY               prints the shell program that holds a command for attach
+       baton-agent stop [--wait] [--deadline-ms N] [--state-directory DIR]
+       baton-agent status [--explain] [--json] [--state-directory DIR]
+       baton-agent check-config run|attach [options] [-- COMMAND…]
+       baton-agent --help | --version`;
 
 async function main(): Promise<void> {
-  const { values, positionals } = readArguments();
-  if (values.version === true) {
-    process.stdout.write(`${agentVersion}\n`);
-    return;
+  const [command, ...args] = process.argv.slice(2);
+  const { env } = process;
+  switch (command) {
+    case "run":
+    case "attach":
+      return (await import("./commands/run.ts")).run(command, args, env);
+    case "stop":
+      endOnSignals();
+      return (await import("./commands/stop.ts")).stop(args, env);
+    case "status":
+      endOnSignals();
+      return (await import("./commands/status.ts")).status(args, env);
+    case "check-config":
+      endOnSignals();
+      return (await import("./commands/check-config.ts")).checkConfig(args, env);
+    case "--version":
+      process.stdout.write(`${agentVersion}\n`);
+      return;
+    case "--help":
+      process.stdout.write(`${usage}\n\n${(await import("./commands/help.ts")).optionsInWords()}`);
+      return;
+    default:
+      process.stderr.write(`${usage}\n`);
+      process.exitCode = 2;
   }
-  if (positionals.length !== 1 || positionals[0] !== "run" || values.config === undefined)
-    throw new AppError("invalid-configuration", usage);
-  const config = await readConfig(values.config);
-  const store = config.storage === null ? null : await openStore(config.storage);
-  agent = await startAgent({ config, store, log, environment: process.env });
-  if (isToldToEnd) end();
-}
-
-async function openStore(storage: NonNullable<AgentConfig["storage"]>) {
-  const { endpoint, region, bucket } = storage;
-  return openObjectStore({ endpoint, region, bucket, accessKey: await readControlKey(storage) });
 }
 
 main().catch((error: unknown) => {
+  process.stderr.write(`baton-agent: ${reasonOf(error)}\n`);
   const code = isAppError(error) ? error.code : "internal";
-  log("error", reasonOf(error), { code });
   process.exit(code === "invalid-configuration" || code === "secret-unavailable" ? 2 : 1);
 });

@@ -1,3 +1,4 @@
+import { signalProcess } from "@baton/process-tree";
 import { AppError, type AgentStatus, type Run, formatRun, longestStopMs, sameRun } from "@baton/protocol";
 import {
   type BurnCommand,
@@ -54,6 +55,8 @@ export interface Supervisor {
   ): Promise<{ readonly key: string; readonly ending: Ending } | null>;
   /** The platform ends us in `platformGraceMs`: stops the application in that time. False when it is not proven gone. */
   shutDown(): Promise<boolean>;
+  /** Passes a signal to the main process, if it lives. */
+  forward(signal: NodeJS.Signals): void;
   /** How the last run ended; null when it lives, or there was none. */
   readonly lastExit: { readonly exit: Exit | null } | null;
   /** Ends what would keep the process alive; the application is left alone. */
@@ -302,6 +305,13 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
       };
     },
     isOpen,
+    forward(signal) {
+      const { root = null, ended = null } = keeper.application ?? {};
+      if (root === null || ended !== null) return;
+      signalProcess(root, signal).catch((error: unknown) =>
+        log("warn", "a signal could not be passed on", { signal, reason: reasonOf(error) }),
+      );
+    },
     get lastExit() {
       const { run } = journal.facts;
       return keeper.application === null && run?.end ? { exit: run.end.exit } : null;

@@ -1,0 +1,70 @@
+import type { AgentConfig } from "@baton/protocol";
+import { type Agent, startAgent } from "../agent.ts";
+import { type Mode, assertWritable, readConfig } from "../config.ts";
+import { handleSignals } from "../early-signals.ts";
+import { exitStatus } from "../exit-code.ts";
+import { findProgram } from "../find-program.ts";
+import { openLogWriter } from "../log-writer.ts";
+import { createLog, reasonOf } from "../log.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Is the agent until the platform, or the application's own end, ends it. */
+export async function run(mode: Mode, args: readonly string[], environment: Environment): Promise<void> {
+  const log = createLog(openLogWriter(), { name: "baton-agent", pid: process.pid });
+  // Log readers may go away; that must not take the agent with them.
+  process.stderr.on("error", () => {});
+  process.stdout.on("error", () => {});
+  for (const event of ["uncaughtException", "unhandledRejection"] as const)
+    process.on(event, (error: unknown) => {
+      // The application runs on; the next life of the agent adopts it.
+      log("error", "the agent failed", { reason: reasonOf(error) });
+      process.exit(70);
+    });
+
+  const config = readConfig(mode, args, environment);
+  assertWritable(config.stateDirectory);
+  if (refusesCommand(config, environment)) return;
+  const store =
+    config.storage === null ? null : await (await import("../open-store.ts")).openStore(config.storage);
+
+  let agent: Agent | null = null;
+  let isToldToEnd = false;
+  let ending: Promise<void> | null = null;
+  const leave = (): void =>
+    process.exit(exitStatus(agent?.lastExit?.exit ?? { code: 0, signal: null }, config.exitCodes));
+  /** A second signal joins the end that is under way, or tries again after one that was refused. */
+  const end = (): void => {
+    isToldToEnd = true;
+    if (agent === null || ending !== null) return;
+    ending = agent.shutDown().then((isGone) => {
+      ending = null;
+      if (isGone) leave();
+      log("error", "the agent stays: the application is not proven to be gone");
+    });
+  };
+  handleSignals({ onEnd: end, onForward: (signal) => agent?.forward(signal) });
+
+  const onOwnEnd = (): void => {
+    if (config.afterExit !== "exit" || agent === null) return;
+    void agent.close().then(leave);
+  };
+  agent = await startAgent({ config, store, log, environment, onOwnEnd });
+  if (isToldToEnd) end();
+  // It may have ended while the rest of the agent was loaded.
+  else if (agent.lastExit !== null && config.start === "immediately") onOwnEnd();
+}
+
+/** A command that cannot be executed ends the agent as it would end a shell, before anything is recorded. */
+function refusesCommand({ workload, start }: AgentConfig, environment: Environment): boolean {
+  if (workload === null || start === "held") return false;
+  const found = findProgram({
+    program: workload.command[0] ?? "",
+    path: workload.environment["PATH"] ?? environment["PATH"],
+    workingDirectory: workload.workingDirectory,
+  });
+  if (found.kind === "found") return false;
+  process.stderr.write(`baton-agent: ${found.detail}\n`);
+  process.exitCode = found.status;
+  return true;
+}
