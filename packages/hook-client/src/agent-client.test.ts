@@ -25,6 +25,7 @@ const status = () => ({
   ready: false,
   open: false,
   lease: { reachable: true, lost: false, detail: null },
+  waiting: null,
 });
 const run = () => ({ placement: agent.address.placement, instance: "i1", counter: 1 });
 const started = () => ({

@@ -10,19 +10,24 @@ import {
 } from "@baton/protocol";
 import pRetry from "p-retry";
 import { type Dispatcher, request } from "undici";
+import { type RetryLimits, retryOptions } from "./retry-limits.ts";
 
 /** Where one agent is, and the key that signs commands for it. */
 export interface AgentAddress {
+  /** With a path, that path is put before the agent's own (a proxy's, for one). */
   readonly url: string;
   readonly placement: string;
   readonly signingKey: PrivateKey;
   readonly dispatcher?: Dispatcher | undefined;
+  /** 6 retries, 20 ms to 1 s apart, unless given. */
+  readonly retry?: RetryLimits | undefined;
 }
 
 export interface AgentCall {
   readonly method: "GET" | "POST";
   readonly path: string;
-  readonly command: Command;
+  /** A function is asked again for each try. */
+  readonly command: Command | (() => Command);
   readonly epoch: number;
   readonly body?: string | undefined;
   /** How long the agent may take to answer one try, in ms. */
@@ -30,44 +35,46 @@ export interface AgentCall {
   readonly signal: AbortSignal;
 }
 
-const connectRetries = 6;
-
 /**
  * One command to one agent. Tries again, with a new token each time, while the agent cannot be reached or fails: every command is idempotent by
  * its key. Any other answer is final.
  *
  * @throws AppError the agent's own problem; `agent-unreachable` when it does not answer by the end of `signal`, or the signal's own AppError;
- * `agent-failed` when its answer makes no sense.
+ * `agent-failed` when its answer makes no sense; `agent-identity` when its TLS certificate cannot be trusted. That it refuses ours cannot be
+ * told from a broken connection.
  */
 export async function callAgent(address: AgentAddress, call: AgentCall): Promise<unknown> {
+  let last: unknown;
   try {
     return await pRetry(() => tryOnce(address, call), {
-      retries: connectRetries,
-      minTimeout: 20,
-      maxTimeout: 1_000,
-      factor: 2,
-      randomize: true,
+      ...retryOptions({ retries: 6, ...address.retry }),
       signal: call.signal,
-      shouldRetry: ({ error }) =>
-        isAppError(error) && (error.code === "agent-unreachable" || error.code === "agent-failed"),
+      shouldRetry: ({ error }) => isPassing(error),
+      onFailedAttempt: ({ error }) => {
+        last = error;
+      },
     });
   } catch (error) {
     if (isAppError(error) || !call.signal.aborted) throw error;
-    throw unreachable(address, call, error);
+    // An agent that answers, but badly, until the end is not a silent one.
+    throw isAppError(last) && last.code === "agent-failed" ? last : unreachable(address, call, error);
   }
 }
+
+const isPassing = (error: unknown): boolean =>
+  isAppError(error) && (error.code === "agent-unreachable" || error.code === "agent-failed");
 
 async function tryOnce(address: AgentAddress, call: AgentCall): Promise<unknown> {
   const token = await signCommand({
     key: address.signingKey,
     placement: address.placement,
     epoch: call.epoch,
-    command: call.command,
+    command: typeof call.command === "function" ? call.command() : call.command,
   });
   let status: number;
   let text: string;
   try {
-    const answer = await request(new URL(call.path, address.url), {
+    const answer = await request(address.url.replace(/\/+$/, "") + call.path, {
       method: call.method,
       headers: {
         authorization: `Bearer ${token}`,
@@ -76,16 +83,29 @@ async function tryOnce(address: AgentAddress, call: AgentCall): Promise<unknown>
       body: call.body ?? null,
       headersTimeout: call.answerMs,
       bodyTimeout: call.answerMs,
-      signal: call.signal,
+      // The two above begin with the connection; a host that swallows packets would cost ten seconds more.
+      signal: AbortSignal.any([call.signal, AbortSignal.timeout(Math.ceil(call.answerMs))]),
       ...(address.dispatcher === undefined ? {} : { dispatcher: address.dispatcher }),
     });
     status = answer.statusCode;
     text = await answer.body.text();
   } catch (error) {
-    throw unreachable(address, call, error);
+    throw distrust(address, error) ?? unreachable(address, call, error);
   }
   if (status >= 200 && status < 300) return parseJson(text);
   throw problemOf(address, status, text);
+}
+
+/** A TLS certificate that cannot be trusted, which another try cannot change; null for every other failure. */
+function distrust({ placement }: AgentAddress, cause: unknown): AppError | null {
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  if (!/^(CERT_|ERR_TLS_CERT|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|INVALID_CA|HOSTNAME_)/.test(code))
+    return null;
+  return new AppError(
+    "agent-identity",
+    `cannot trust the agent of ${placement}: its TLS certificate is not valid for this address and CA`,
+    { cause },
+  );
 }
 
 function unreachable(address: AgentAddress, call: AgentCall, cause: unknown): AppError {
