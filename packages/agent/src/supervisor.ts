@@ -92,8 +92,8 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
     finishing.add(tracked);
   };
 
-  const endedByItself = async ({ facts }: Application, ending: Ending): Promise<void> => {
-    const record = ownOperation("own-exit", facts, 0);
+  const endedByItself = async (run: RunFacts, ending: Ending): Promise<void> => {
+    const record = ownOperation("own-exit", run, 0);
     await note(context, (all) => withOperation(all, record));
     await finisher.finish(record, ending);
     onOwnEnd();
@@ -104,7 +104,7 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
       starting.abort();
     },
     onOwnEnd: (application, ending) => {
-      telling = endedByItself(application, ending);
+      telling = endedByItself(application.facts, ending);
       inBackground("tell of the end", telling);
     },
   });
@@ -163,6 +163,14 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
     if (executed !== null) await bringUp({ ...shared, ...executed });
   };
 
+  /** A start that nobody commanded has nobody who hears of its failure: it is told as the application's own end. */
+  const launchByItself = async (record: OperationRecord, planned: RunFacts, successorOf: Run | null) => {
+    await launch(record, planned, {}, successorOf);
+    const { run, operations } = journal.facts;
+    const hasFailed = operations[record.key]?.progress.state === "failed";
+    if (hasFailed && run?.end && sameRun(run.run, planned.run)) await endedByItself(run, run.end);
+  };
+
   const burnOnLease = async (record: OperationRecord): Promise<void> => {
     const { key, operation, epoch, grant } = record;
     await effects.record({ effect: "burn", operation, key, epoch }).catch(() => undefined);
@@ -205,17 +213,12 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
       });
   };
 
-  const beginStart = (
-    record: OperationRecord,
-    planned: RunFacts,
-    secrets: Readonly<Record<string, string>>,
-    successorOf: Run | null,
-  ): void => {
+  const beginStart = (work: () => Promise<void>): void => {
     counter += 1;
     starting = new AbortController();
     since = new Date().toISOString();
     machine.send("start");
-    inBackground("start", launch(record, planned, secrets, successorOf));
+    inBackground("start", work());
   };
 
   const stopByItself: Supervisor["stopByItself"] = async (by, deadlineMs) => {
@@ -270,7 +273,7 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
           if (isEnding) throw new AppError("wrong-state", "cannot start: the agent is ending");
           return admitStart(facts, machine.state, verified, planned, receivedAt);
         },
-        (record) => beginStart(record, planned, secrets, null),
+        (record) => beginStart(() => launch(record, planned, secrets, null)),
       );
     },
     async burn(verified) {
@@ -371,7 +374,7 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
       const { record, planned, successorOf } = start;
       await journal.update(
         (facts) => withOperation({ ...facts, starting: planned }, record),
-        () => beginStart(record, planned, {}, successorOf),
+        () => beginStart(() => launchByItself(record, planned, successorOf)),
       );
     },
     stopByItself,
