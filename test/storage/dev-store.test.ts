@@ -13,7 +13,11 @@ const data = { accessKeyId: "DATAKEY", secretAccessKey: "data-secret-0123456789"
 const bucket = "harbor";
 
 interface Served {
-  open(params?: { readonly accessKey?: AccessKey; readonly bucket?: string }): ObjectStore;
+  open(params?: {
+    readonly accessKey?: AccessKey;
+    readonly bucket?: string;
+    readonly now?: () => Date;
+  }): ObjectStore;
   teardown(): Promise<void>;
 }
 
@@ -109,6 +113,21 @@ describe("at the development endpoint", () => {
     await expect(
       probeStorage({ control: store, data: served.open({ accessKey: data }), prefix, timeoutMs }),
     ).rejects.toEqual(refusedWith(code));
+  });
+
+  it.each([-14, 14])("a clock that is %i minutes off does not matter", async (minutes) => {
+    const store = served.open({ now: () => new Date(Date.now() + minutes * 60_000) });
+    expect(await store.put({ key: "skew", body: "1", timeoutMs })).toMatchObject({ kind: "stored" });
+  });
+
+  it.each([-16, 16])("a clock that is %i minutes off is named as what is wrong", async (minutes) => {
+    const store = served.open({ now: () => new Date(Date.now() + minutes * 60_000) });
+    await expect(store.put({ key: "skew", body: "2", timeoutMs })).rejects.toEqual(
+      expect.objectContaining({
+        code: "storage-failed",
+        message: expect.stringContaining("the clocks of this machine and of the store differ") as unknown,
+      }),
+    );
   });
 
   it("one of sixteen agents turns the grant into a run", async () => {

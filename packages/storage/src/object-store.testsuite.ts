@@ -53,7 +53,7 @@ export function testObjectStore(
       expect(await textOf("text")).toBe(body);
     });
 
-    it.each(["a/b/c", "a b", "a+b", "a%2Fb", "é", "(a)'!*", "a:b@c=d&e?f#g", "~x", "..a/b.."])(
+    it.each(["a/b/c", "a b", "a+b", "a%2Fb", "é", "ü/😀 ö", "(a)'!*", "a:b@c=d&e?f#g,;$", "~x", "..a/b.."])(
       "knows the key %j from others",
       async (key) => {
         await stored(key, key);

@@ -231,7 +231,7 @@ describe("a connection", () => {
 });
 
 describe("an endpoint", () => {
-  it.each(["", "harbor:9000", "ftp://store/", "http://user:very-secret-key@store/"])(
+  it.each(["", "harbor:9000", "ftp://store/", "http://store/%zz", "http://user:very-secret-key@store/"])(
     "is refused as %j, and not shown",
     (endpoint) => {
       const accessKey = { accessKeyId: "KEY", secretAccessKey };

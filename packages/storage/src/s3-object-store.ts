@@ -14,6 +14,8 @@ export function openObjectStore(params: {
   readonly region: string;
   readonly bucket: string;
   readonly accessKey: AccessKey;
+  /** What a request says that the time is; by default this machine's clock. */
+  readonly now?: (() => Date) | undefined;
 }): ObjectStore & { close(): void } {
   const { endpoint, bucket } = params;
   const client = createS3Client(params);
