@@ -4,7 +4,11 @@ interface Preset {
   readonly signalTo: "main" | "tree";
   readonly graceMs: number;
   readonly gracefulExitCodes: readonly number[];
-  readonly quiesce: { readonly command: string[]; readonly undo?: string[] } | null;
+  readonly quiesce: {
+    readonly command: string[];
+    readonly undo: string[];
+    readonly timeoutMs: number;
+  } | null;
 }
 
 export const presetNames = [
@@ -32,19 +36,27 @@ const generic: Preset = {
 const server = { ...generic, signalTo: "main", graceMs: 60_000 } as const;
 
 /**
- * Writers are paused, then everything is saved, whatever the save points say; on SIGTERM the server saves once more and refuses to exit if
- * that fails. `-e` makes an error reply an exit status. Password: REDISCLI_AUTH.
+ * Writers are paused, then everything is saved, whatever the save points say: a server without any exits at SIGTERM without a save. With
+ * some it saves once more at SIGTERM, and does not exit if that fails. Needs a server from 6.2 on, which can pause writes alone; an older
+ * one refuses the pause, and so the stop. The reply is what counts, since clients before 7.0 end with 0 after an error as well. Password: REDISCLI_AUTH.
  */
 const redisLike = (client: string): Preset => {
-  const call = `${client} -e -p "\${PORT:-6379}"`;
+  const say = `say() { reply=$(${client} -p "\${PORT:-6379}" "$@"); echo "$reply"; [ "$reply" = OK ]; }`;
+  // Under load a save in the background may be running, and a second one is refused until it is done.
+  const save = `until say save; do case "$reply" in *"in progress"*) sleep 1;; *) exit 1;; esac; done`;
   return {
     ...server,
     quiesce: {
-      command: ["sh", "-c", `${call} client pause 3600000 write && ${call} save`],
-      undo: ["sh", "-c", `${call} client unpause`],
+      command: ["sh", "-c", `${say}; say client pause 3600000 write || exit 1; ${save}`],
+      undo: ["sh", "-c", `${say}; say client unpause`],
+      // As long as the save at SIGTERM may take.
+      timeoutMs: server.graceMs,
     },
   };
 };
+
+/** SIGTERM writes all pages and closes the log. To all: `mysqld_safe` ignores every signal, and the server has no children. */
+const mysqlLike: Preset = { ...server, signalTo: "tree" };
 
 export const presets: Readonly<Record<PresetName, Preset>> = {
   generic,
@@ -52,8 +64,8 @@ export const presets: Readonly<Record<PresetName, Preset>> = {
   valkey: redisLike("valkey-cli"),
   /** SIGINT is the fast shutdown: SIGTERM waits for every client to leave, SIGQUIT leaves recovery for the next start. */
   postgres: { ...server, signal: "SIGINT" },
-  mysql: server,
-  mariadb: server,
+  mysql: mysqlLike,
+  mariadb: mysqlLike,
   /** SIGQUIT finishes the requests that are under way; SIGTERM cuts them off. */
   nginx: { ...server, signal: "SIGQUIT" },
   node: generic,
