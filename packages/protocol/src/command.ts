@@ -1,8 +1,8 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { SignJWT, errors as joseErrors, jwtVerify } from "jose";
 import * as z from "zod/mini";
-import { AppError, type ErrorCode } from "./errors.ts";
+import { AppError, type ErrorCode, isAppError } from "./errors.ts";
 import { commandKeySchema, epochSchema, newNonce, operationIdSchema, runSchema } from "./ids.ts";
+import { signJws, verifyJws } from "./jws.ts";
 import type { PrivateKey, PublicKey } from "./keys.ts";
 import { parseAs } from "./parse.ts";
 
@@ -35,10 +35,9 @@ export type Command = z.infer<typeof commandSchema>;
 export const startBodySchema = z.strictObject({ environment: z.record(z.string(), z.string()) });
 export type StartBody = z.infer<typeof startBodySchema>;
 
+/** What is about the token itself is checked first, by hand: it decides between the codes. */
 const claimsSchema = z.object({
-  aud: z.string(),
   jti: z.string().check(z.minLength(16)),
-  exp: z.number(),
   epoch: epochSchema,
   command: commandSchema,
 });
@@ -56,6 +55,8 @@ export const commandLifeSeconds = 30;
 /** Clocks of two machines may differ by this. */
 export const commandClockToleranceSeconds = 10;
 const tokenType = "baton-command+jwt";
+/** Characters. A header of HTTP holds no more. */
+const longestToken = 16_384;
 
 /** SHA-256 of a request body, as hex. */
 export const bodySha256 = (body: string): string => createHash("sha256").update(body).digest("hex");
@@ -90,14 +91,16 @@ export interface SignCommandParams {
 export async function signCommand(params: SignCommandParams): Promise<string> {
   const issuedAt = Math.floor((params.now ?? new Date()).getTime() / 1000);
   const command = parseAs(commandSchema, params.command, "the command to sign", "internal");
-  return new SignJWT({ epoch: params.epoch, command })
-    .setProtectedHeader({ alg: "EdDSA", typ: tokenType })
-    .setIssuer("baton")
-    .setAudience(params.placement)
-    .setJti(params.nonce ?? newNonce())
-    .setIssuedAt(issuedAt)
-    .setExpirationTime(issuedAt + commandLifeSeconds)
-    .sign(params.key);
+  const claims = {
+    iss: "baton",
+    aud: params.placement,
+    jti: params.nonce ?? newNonce(),
+    iat: issuedAt,
+    exp: issuedAt + commandLifeSeconds,
+    epoch: params.epoch,
+    command,
+  };
+  return signJws({ type: tokenType, payload: JSON.stringify(claims), key: params.key });
 }
 
 export interface VerifyCommandParams {
@@ -113,32 +116,39 @@ export interface VerifyCommandParams {
  * @throws AppError `token-expired`, `token-foreign` (for another placement) or `unauthenticated` (everything else)
  */
 export async function verifyCommand(params: VerifyCommandParams): Promise<VerifiedCommand> {
+  const { key, placement, token, now = new Date() } = params;
   try {
-    const { payload } = await jwtVerify(params.token, params.key, {
-      algorithms: ["EdDSA"],
-      typ: tokenType,
-      issuer: "baton",
-      audience: params.placement,
-      clockTolerance: commandClockToleranceSeconds,
-      maxTokenAge: commandLifeSeconds,
-      requiredClaims: ["jti", "exp", "iat"],
-      currentDate: params.now ?? new Date(),
-    });
-    const { command, epoch, jti, exp } = claimsSchema.parse(payload);
+    const { payload } = verifyJws({ type: tokenType, jws: token, key, longest: longestToken });
+    const claims: unknown = JSON.parse(payload);
+    const exp = checkToken(claims, placement, Math.floor(now.getTime() / 1000));
+    const { command, epoch, jti } = claimsSchema.parse(claims);
     return { command, epoch, nonce: jti, expiresAt: exp + commandClockToleranceSeconds };
   } catch (error) {
-    throw refusalOf(error);
+    throw isAppError(error) ? error : refuse("unauthenticated", "is not valid", error);
   }
 }
 
-function refusalOf(cause: unknown): AppError {
-  const refuse = (code: ErrorCode, why: string): AppError =>
-    new AppError(code, `cannot accept the command: its token ${why}`, { cause });
-  if (cause instanceof joseErrors.JWTExpired) return refuse("token-expired", "has expired; send a new one");
-  if (cause instanceof joseErrors.JWTClaimValidationFailed) {
-    if (cause.claim === "aud") return refuse("token-foreign", "is for another placement");
-    if (cause.claim === "iat")
-      return refuse("unauthenticated", "is from the future; set the clocks of both machines");
-  }
-  return refuse("unauthenticated", "is not valid");
+/**
+ * Who it is from, whom it is for, and when (RFC 7519, section 4.1). Gives its end.
+ *
+ * @param now seconds since 1970
+ * @throws AppError
+ */
+function checkToken(claims: unknown, placement: string, now: number): number {
+  if (typeof claims !== "object" || claims === null) throw refuse("unauthenticated", "is not valid");
+  const { iss, aud, exp, iat, nbf } = claims as Readonly<Record<string, unknown>>;
+  const tolerance = commandClockToleranceSeconds;
+  if (iss !== "baton" || Array.isArray(aud)) throw refuse("unauthenticated", "is not valid");
+  if (aud !== placement) throw refuse("token-foreign", "is for another placement");
+  if (typeof exp !== "number" || typeof iat !== "number") throw refuse("unauthenticated", "is not valid");
+  if (nbf !== undefined && !(typeof nbf === "number" && nbf <= now + tolerance))
+    throw refuse("unauthenticated", "is not valid yet");
+  if (exp <= now - tolerance || now - iat > commandLifeSeconds + tolerance)
+    throw refuse("token-expired", "has expired; send a new one");
+  if (iat > now + tolerance)
+    throw refuse("unauthenticated", "is from the future; set the clocks of both machines");
+  return exp;
 }
+
+const refuse = (code: ErrorCode, why: string, cause?: unknown): AppError =>
+  new AppError(code, `cannot accept the command: its token ${why}`, { cause });

@@ -1,4 +1,4 @@
-import { exportJWK, generateKeyPair } from "jose";
+import { generateKeyPairSync } from "node:crypto";
 import * as z from "zod/mini";
 
 const thirtyTwoBytes = z.string().check(z.regex(/^[A-Za-z0-9_-]{43}$/, "must be 32 bytes as base64url"));
@@ -20,8 +20,9 @@ export async function createKeyPair(): Promise<{
   readonly publicKey: PublicKey;
   readonly privateKey: PrivateKey;
 }> {
-  const pair = await generateKeyPair("EdDSA", { crv: "Ed25519", extractable: true });
-  const privateKey = privateKeySchema.parse(await exportJWK(pair.privateKey));
+  const privateKey = privateKeySchema.parse(
+    generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" }),
+  );
   return { publicKey: publicKeyOf(privateKey), privateKey };
 }
 

@@ -1,4 +1,3 @@
-import { CompactSign, compactVerify, decodeProtectedHeader } from "jose";
 import * as z from "zod/mini";
 import { AppError } from "./errors.ts";
 import {
@@ -9,6 +8,7 @@ import {
   placementIdSchema,
   runSchema,
 } from "./ids.ts";
+import { readJwsHeader, signJws, verifyJws } from "./jws.ts";
 import type { PrivateKey, PublicKey } from "./keys.ts";
 import { parseAs } from "./parse.ts";
 
@@ -101,6 +101,8 @@ export const receiptSchema = z.strictObject({
 export type Receipt = z.infer<typeof receiptSchema>;
 
 const receiptType = "baton-receipt+json";
+/** Characters; far above what any stop has to say. */
+const longestReceipt = 1_048_576;
 
 /**
  * Compact JWS (EdDSA) over the receipt as JSON; its key id is the placement.
@@ -109,20 +111,20 @@ const receiptType = "baton-receipt+json";
  */
 export async function signReceipt(receipt: Receipt, key: PrivateKey): Promise<string> {
   const content = parseAs(receiptSchema, receipt, "the receipt to sign", "internal");
-  return new CompactSign(Buffer.from(JSON.stringify(content)))
-    .setProtectedHeader({ alg: "EdDSA", typ: receiptType, kid: receipt.placement })
-    .sign(key);
+  return signJws({
+    type: receiptType,
+    keyId: receipt.placement,
+    payload: JSON.stringify(content),
+    key,
+  });
 }
 
 /** What the placement of `key` signed. @throws AppError `receipt-invalid` when the signature, the type or the content is wrong */
 export async function verifyReceipt(jws: string, key: PublicKey): Promise<Receipt> {
   try {
-    const { payload, protectedHeader } = await compactVerify(jws, key, {
-      algorithms: ["EdDSA"],
-    });
-    if (protectedHeader.typ !== receiptType) throw new Error(`type is ${String(protectedHeader.typ)}`);
-    const receipt = receiptSchema.parse(JSON.parse(Buffer.from(payload).toString("utf8")));
-    if (protectedHeader.kid !== receipt.placement) throw new Error("key id and placement differ");
+    const { payload, keyId } = verifyJws({ type: receiptType, jws, key, longest: longestReceipt });
+    const receipt = receiptSchema.parse(JSON.parse(payload));
+    if (keyId !== receipt.placement) throw new Error("key id and placement differ");
     return receipt;
   } catch (error) {
     throw new AppError(
@@ -136,7 +138,7 @@ export async function verifyReceipt(jws: string, key: PublicKey): Promise<Receip
 /** The placement that a receipt says it is from, unverified: only to find the key to verify it with. Null: it names none. */
 export function receiptPlacement(jws: string): string | null {
   try {
-    return placementIdSchema.parse(decodeProtectedHeader(jws).kid);
+    return placementIdSchema.parse(readJwsHeader(jws).kid);
   } catch {
     return null;
   }
