@@ -3,6 +3,7 @@ import type { ProcessIdentity } from "@baton/process-tree";
 import type { AgentConfig } from "@baton/protocol";
 import type { Confirmations } from "./confirm.ts";
 import type { EffectLog } from "./effects.ts";
+import type { Executor } from "./executor.port.ts";
 import type { Facts } from "./facts.ts";
 import type { Journal } from "./journal.ts";
 import type { LeaseHolder } from "./lease-holder.ts";
@@ -24,8 +25,7 @@ export interface AgentContext {
   readonly confirmations: Confirmations;
   readonly effects: EffectLog;
   readonly operations: Operations;
-  /** The agent's own environment, as its `main` read it. */
-  readonly inherited: Readonly<Record<string, string | undefined>>;
+  readonly executor: Executor;
   readonly log: Log;
 }
 

@@ -7,6 +7,7 @@ import type { Exit } from "./application.ts";
 import { type ConfirmTimings, createConfirmations, noConfirmations } from "./confirm.ts";
 import { openEffectLog } from "./effects.ts";
 import { changeOperation } from "./facts.ts";
+import type { Executor } from "./executor.port.ts";
 import { createFinisher } from "./finish-operation.ts";
 import { openJournal } from "./journal.ts";
 import { createLeaseHolder, withoutLease } from "./lease-holder.ts";
@@ -15,6 +16,7 @@ import type { Log } from "./log.ts";
 import { createOperations } from "./operations.ts";
 import { createReceipts } from "./receipts.ts";
 import { recover } from "./recover.ts";
+import { createRunExecutor } from "./run-executor.ts";
 import { prepareStateDirectory, stateKey, writeEndpoint } from "./state-directory.ts";
 import { createSupervisor } from "./supervisor.ts";
 
@@ -43,6 +45,20 @@ export interface AgentDeps {
   readonly confirmTimings?: ConfirmTimings | undefined;
   /** The application ended by itself, and its receipt is written. */
   readonly onOwnEnd?: (() => void) | undefined;
+}
+
+/** Who executes the application: the agent, or somebody whose code is loaded only then. */
+async function createExecutor(params: {
+  readonly config: AgentConfig;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly logPath: string;
+  readonly bootId: string;
+}): Promise<Executor> {
+  const { config, environment: inherited, logPath, bootId } = params;
+  const { attach } = config;
+  if (attach === null) return createRunExecutor({ config, inherited, logPath, bootId });
+  const { createAttachExecutor } = await import("./attach/attach-executor.ts");
+  return createAttachExecutor({ config, attach, inherited, bootId });
 }
 
 /**
@@ -77,6 +93,7 @@ export async function startAgent(deps: AgentDeps): Promise<Agent> {
               await journal.update((facts) => changeOperation(facts, settled, { confirmation }));
             },
           });
+    const executor = await createExecutor({ config, environment, logPath: paths.applicationLog, bootId });
     const instance = newNonce();
     const { placement, storage } = config;
     const context: AgentContext = {
@@ -93,10 +110,10 @@ export async function startAgent(deps: AgentDeps): Promise<Agent> {
       confirmations,
       effects: openEffectLog(paths.effects),
       operations,
-      inherited: environment,
+      executor,
       log,
     };
-    const recovered = await recover({ journal, self, slot: config.slot, log });
+    const recovered = await recover({ journal, executor, self, slot: config.slot, log });
     const finisher = createFinisher(context, store);
     const supervisor = createSupervisor({ context, recovered, finisher, onOwnEnd });
     supervisor.resume();

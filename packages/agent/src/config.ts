@@ -83,6 +83,9 @@ function contradictionIn(mode: Mode, raw: Raw): string | null {
     return "attach executes nothing; leave the command away, or use run";
   if (mode === "attach" && raw["attach"] === null)
     return "it does not say what to attach to; give one of --gate, --container, --pidfile, --match";
+  const { by } = (raw["attach"] ?? {}) as Raw;
+  if (mode === "attach" && by !== "gate" && (raw["storage"] ?? null) !== null)
+    return "without a gate nobody keeps the application from starting, so it cannot take part in a lease; use --gate";
   if (raw["tls"] !== undefined && raw["tls"] !== null && raw["listen"] === null)
     return "TLS is for the API, and --listen none says that there is none";
   if (raw["start"] === "held" && (raw["commandKey"] ?? null) === null)

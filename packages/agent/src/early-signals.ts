@@ -17,11 +17,14 @@ const early: NodeJS.Signals[] = [];
 
 for (const signal of ending)
   process.on(signal, () => (handlers === null ? void early.push(signal) : handlers.onEnd(signal)));
-for (const signal of forwarded) process.on(signal, () => handlers?.onForward(signal));
+const earlyForwarded: NodeJS.Signals[] = [];
+for (const signal of forwarded)
+  process.on(signal, () => (handlers === null ? void earlyForwarded.push(signal) : handlers.onForward(signal)));
 
-/** From now on signals go here; an end that was asked for before comes at once. */
+/** From now on signals go here; those that came before come at once. */
 export function handleSignals(given: SignalHandlers): void {
   handlers = given;
+  for (const signal of earlyForwarded.splice(0)) given.onForward(signal);
   for (const signal of early.splice(0)) given.onEnd(signal);
 }
 

@@ -19,6 +19,8 @@ export interface RunFacts {
   readonly grant: string | null;
   /** The place that the platform starts again; null when it has no name. */
   readonly slot: string | null;
+  /** Where somebody else executes it, in another container: that one's cgroup path and the process it was started with. */
+  readonly container: { readonly path: string; readonly mainPid: number } | null;
   /** Data keys came with the grant: they are kept nowhere, so nobody can start it again without a new one. */
   readonly hasSecrets: boolean;
   /** Value of the cookie variable: `<placement>:<random>`. */

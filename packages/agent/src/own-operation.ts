@@ -45,6 +45,7 @@ export const plannedRun = (
     ...known,
     run: { placement: config.placement, instance, counter },
     slot: config.slot,
+    container: null,
     cookie: `${config.placement}:${newNonce()}`,
     bootId: self.bootId,
     since: self.startTime,
@@ -75,7 +76,9 @@ export function ownStart(params: {
 }): OwnStart | null {
   const { context, recovered, state, counter, noNewPrivileges } = params;
   const { config, journal, log } = context;
-  if (config.start !== "immediately" || (state !== "held" && state !== "crashed")) return null;
+  const canStart =
+    state === "held" || state === "crashed" || (state === "stopped" && context.executor.claimedOnly);
+  if (config.start !== "immediately" || !canStart) return null;
   const { successorOf } = recovered;
   if (config.storage !== null && successorOf === null) {
     log("info", "held: the application starts with a grant only");

@@ -12,6 +12,7 @@ const facts = {
   since: "1",
   slot: null,
   hasSecrets: false,
+  container: null,
   noNewPrivileges: false,
   process: null,
   readyAt: null,

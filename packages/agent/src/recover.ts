@@ -1,8 +1,8 @@
 import { type AgentState, AppError, type Run } from "@baton/protocol";
 import type { ProcessIdentity } from "@baton/process-tree";
-import { adoptApplication } from "./adopt.ts";
 import { type Application, createApplication } from "./application.ts";
 import { type Facts, type OperationRecord, type RunFacts, changeRun, neverExecuted } from "./facts.ts";
+import type { Executor } from "./executor.port.ts";
 import type { Journal } from "./journal.ts";
 import { type Log, reasonOf } from "./log.ts";
 import { endedByItself } from "./run-keeper.ts";
@@ -22,12 +22,13 @@ export interface Recovered {
 /** Compares the journal with what is really there (rule 4), and records what has become certain. */
 export async function recover(deps: {
   readonly journal: Journal;
+  readonly executor: Executor;
   readonly self: ProcessIdentity;
   /** Of this life. */
   readonly slot: string | null;
   readonly log: Log;
 }): Promise<Recovered> {
-  const { journal, self, slot, log } = deps;
+  const { journal, executor, self, slot, log } = deps;
   const at = new Date().toISOString();
   const rest = { application: null, abandoned: null, successorOf: null };
   const { starting } = journal.facts;
@@ -51,7 +52,7 @@ export async function recover(deps: {
 
   let application: Application | null;
   try {
-    application = await adoptApplication(run, self.bootId);
+    application = await executor.adopt(run);
   } catch (error) {
     log("error", "it is not known whether the application lives", { reason: reasonOf(error) });
     const root = run.process === null ? null : { ...run.process, bootId: run.bootId };

@@ -3,7 +3,6 @@ import { type AgentContext, note } from "./agent-context.ts";
 import type { StateMachine } from "./agent-state.ts";
 import type { Application } from "./application.ts";
 import { createDeadline } from "./deadline.ts";
-import { executeApplication } from "./execute.ts";
 import {
   type Facts,
   type OperationRecord,
@@ -50,7 +49,7 @@ export async function executeRun(
   },
 ): Promise<Executed | null> {
   const { context, machine, keeper, record, planned, secrets, successorOf, abort } = params;
-  const { config, lease, effects, inherited, paths, self } = context;
+  const { lease, effects, self } = context;
   const deadlineAt = performance.now() + record.deadlineMs;
 
   const giveUp = async (error: unknown): Promise<null> => {
@@ -90,14 +89,9 @@ export async function executeRun(
   const executedAt = performance.now();
   let application: Application;
   try {
-    application = await executeApplication({
-      config,
-      facts: planned,
-      inherited,
-      secrets,
-      logPath: paths.applicationLog,
-    });
-  } catch {
+    application = await context.executor.execute(planned, secrets);
+  } catch (error) {
+    if (isAppError(error)) return giveUp(error);
     // The reason stays here: Node's words quote the environment, which holds the data keys.
     return giveUp(
       new AppError("agent-failed", "cannot start: the application cannot be executed with this environment"),
@@ -123,6 +117,7 @@ export async function bringUp(params: StartParams & Executed): Promise<void> {
           changeRun(facts, {
             process: { pid: root.pid, startTime: root.startTime, execAt },
             since: root.startTime,
+            container: application.facts.container,
           }),
         );
   const { readiness, applicationPort } = config;

@@ -1,5 +1,5 @@
 import { signalProcess } from "@baton/process-tree";
-import { AppError, type AgentStatus, type Run, formatRun, longestStopMs, sameRun } from "@baton/protocol";
+import { AppError, type AgentStatus, formatRun, longestStopMs, sameRun } from "@baton/protocol";
 import {
   type BurnCommand,
   type OpenCommand,
@@ -14,16 +14,15 @@ import {
 } from "./admit-command.ts";
 import { type AgentContext, note } from "./agent-context.ts";
 import { type StateMachine, createStateMachine } from "./agent-state.ts";
-import type { Application, Exit } from "./application.ts";
+import type { Exit } from "./application.ts";
 import { createDeadline } from "./deadline.ts";
-import { withholdsPrivileges } from "./execute.ts";
 import { type Ending, type OperationRecord, type RunFacts, withOperation } from "./facts.ts";
 import type { Finisher } from "./finish-operation.ts";
 import { reasonOf } from "./log.ts";
-import { ownOperation, ownStart, plannedRun, unrecordable } from "./own-operation.ts";
+import { ownOperation, unrecordable } from "./own-operation.ts";
 import type { Recovered } from "./recover.ts";
 import { createRunKeeper } from "./run-keeper.ts";
-import { bringUp, executeRun } from "./start-run.ts";
+import { createStarter } from "./starter.ts";
 import { describeWait } from "./waiting.ts";
 import { agentVersion } from "./version.ts";
 
@@ -74,9 +73,6 @@ export interface SupervisorDeps {
 export function createSupervisor({ context, recovered, finisher, onOwnEnd }: SupervisorDeps): Supervisor {
   const { config, instance, self, journal, lease, effects, log } = context;
   const machine: StateMachine = createStateMachine(recovered.state);
-  let starting = new AbortController();
-  let executing: Promise<unknown> = Promise.resolve();
-  let counter = 0;
   let isEnding = false;
   let telling: Promise<void> = Promise.resolve();
   let since = new Date().toISOString();
@@ -101,7 +97,7 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
   const keeper = createRunKeeper(context, machine, {
     onStop: () => {
       since = new Date().toISOString();
-      starting.abort();
+      void starter.giveWay();
     },
     onOwnEnd: (application, ending) => {
       telling = endedByItself(application.facts, ending);
@@ -118,6 +114,16 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
     );
   };
 
+  const starter = createStarter({
+    context,
+    machine,
+    keeper,
+    recovered,
+    closed: closed.signal,
+    onLeaseLost,
+    onOwnFailure: endedByItself,
+  });
+
   const endRun = async (
     record: OperationRecord,
     deadlineMs: number,
@@ -127,8 +133,7 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
     const { key, operation, epoch } = record;
     if (keeper.application === null && journal.facts.run?.end === null) {
       // Between the intent and the execution: whichever comes first decides whether there is something to stop.
-      starting.abort();
-      await executing;
+      await starter.giveWay();
     }
     const { run } = journal.facts;
     let ending = run?.end ?? null;
@@ -147,28 +152,6 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
     const scan = keeper.application?.scan();
     scan?.catch(() => undefined);
     return scan;
-  };
-
-  const launch = async (
-    record: OperationRecord,
-    planned: RunFacts,
-    secrets: Readonly<Record<string, string>>,
-    successorOf: Run | null,
-  ) => {
-    const abort = starting.signal;
-    const shared = { context, machine, keeper, record, abort, onLeaseLost };
-    const execution = executeRun({ ...shared, planned, secrets, successorOf });
-    executing = execution.catch(() => undefined);
-    const executed = await execution;
-    if (executed !== null) await bringUp({ ...shared, ...executed });
-  };
-
-  /** A start that nobody commanded has nobody who hears of its failure: it is told as the application's own end. */
-  const launchByItself = async (record: OperationRecord, planned: RunFacts, successorOf: Run | null) => {
-    await launch(record, planned, {}, successorOf);
-    const { run, operations } = journal.facts;
-    const hasFailed = operations[record.key]?.progress.state === "failed";
-    if (hasFailed && run?.end && sameRun(run.run, planned.run)) await endedByItself(run, run.end);
   };
 
   const burnOnLease = async (record: OperationRecord): Promise<void> => {
@@ -213,17 +196,8 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
       });
   };
 
-  const beginStart = (work: () => Promise<void>): void => {
-    counter += 1;
-    starting = new AbortController();
-    since = new Date().toISOString();
-    machine.send("start");
-    inBackground("start", work());
-  };
-
   const stopByItself: Supervisor["stopByItself"] = async (by, deadlineMs) => {
-    starting.abort();
-    await executing;
+    await starter.giveWay();
     const application = keeper.application;
     if (application === null) return null;
     const record = ownOperation(by, application.facts, deadlineMs);
@@ -258,22 +232,19 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
     async start(verified, secrets) {
       const { command, epoch } = verified;
       const receivedAt = new Date().toISOString();
-      const planned = plannedRun({
-        context,
-        counter: counter + 1,
-        epoch,
-        operation: command.operation,
-        grant: command.grant,
-        hasSecrets: Object.keys(secrets).length > 0,
-        noNewPrivileges: await withholdsPrivileges(config),
-      });
+      const { operation, grant } = command;
+      const hasSecrets = Object.keys(secrets).length > 0;
+      const planned = await starter.plan({ epoch, operation, grant, hasSecrets });
       await accept(
         command.key,
         (facts) => {
           if (isEnding) throw new AppError("wrong-state", "cannot start: the agent is ending");
           return admitStart(facts, machine.state, verified, planned, receivedAt);
         },
-        (record) => beginStart(() => launch(record, planned, secrets, null)),
+        (record) => {
+          since = new Date().toISOString();
+          inBackground("start", starter.begin(record, planned, secrets));
+        },
       );
     },
     async burn(verified) {
@@ -345,38 +316,10 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
             endRun(record, leftMs).then(() => undefined),
           );
         else if (record.kind === "burn") inBackground("burn", burnOnLease(record));
-        else if (application !== null) {
-          const execAt = application.facts.process?.execAt ?? record.receivedAt;
-          const executedAt = performance.now() - elapsedMs;
-          const abort = starting.signal;
-          inBackground(
-            "start",
-            bringUp({
-              context,
-              machine,
-              keeper,
-              record,
-              abort,
-              onLeaseLost,
-              application,
-              execAt,
-              executedAt,
-            }),
-          );
-        }
+        else if (application !== null) inBackground("start", starter.resume(record));
       }
     },
-    async startByItself() {
-      const noNewPrivileges = await withholdsPrivileges(config);
-      const { state } = machine;
-      const start = ownStart({ context, recovered, state, counter: counter + 1, noNewPrivileges });
-      if (start === null) return;
-      const { record, planned, successorOf } = start;
-      await journal.update(
-        (facts) => withOperation({ ...facts, starting: planned }, record),
-        () => beginStart(() => launchByItself(record, planned, successorOf)),
-      );
-    },
+    startByItself: () => starter.startByItself(),
     stopByItself,
     async shutDown() {
       isEnding = true;

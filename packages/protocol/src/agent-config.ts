@@ -18,7 +18,19 @@ const attachTargetSchema = z.discriminatedUnion("by", [
   z.strictObject({ by: z.literal("container"), container: z.string().check(z.minLength(4)) }),
   z.strictObject({ by: z.literal("pidfile"), file: absolutePath }),
   /** A regular expression on the command line, its words joined by blanks. Must match one tree only. */
-  z.strictObject({ by: z.literal("match"), pattern: z.string().check(z.minLength(1)) }),
+  z.strictObject({
+    by: z.literal("match"),
+    pattern: z.string().check(
+      z.minLength(1),
+      z.refine((pattern) => {
+        try {
+          return Boolean(new RegExp(pattern));
+        } catch {
+          return false;
+        }
+      }, "must be a regular expression"),
+    ),
+  }),
 ]);
 export type AttachTarget = z.infer<typeof attachTargetSchema>;
 

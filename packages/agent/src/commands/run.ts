@@ -43,13 +43,18 @@ export async function run(mode: Mode, args: readonly string[], environment: Envi
       log("error", "the agent stays: the application is not proven to be gone");
     });
   };
-  handleSignals({ onEnd: end, onForward: (signal) => agent?.forward(signal) });
+  /** The application may be there before the agent is whole: what is meant for it waits. */
+  const early: NodeJS.Signals[] = [];
+  const forward = (signal: NodeJS.Signals): void =>
+    agent === null ? void early.push(signal) : agent.forward(signal);
+  handleSignals({ onEnd: end, onForward: forward });
 
   const onOwnEnd = (): void => {
     if (config.afterExit !== "exit" || agent === null) return;
     void agent.close().then(leave);
   };
   agent = await startAgent({ config, store, log, environment, onOwnEnd });
+  for (const signal of early) agent.forward(signal);
   if (isToldToEnd) end();
   // It may have ended while the rest of the agent was loaded.
   else if (agent.lastExit !== null && config.start === "immediately") onOwnEnd();
