@@ -71,14 +71,21 @@ describe("the command", () => {
 describe("the controller's sequence", () => {
   const graceMs = 40;
   const commandsOf = () => krake.commands.length;
+  /** Happens while the command is on its way: no clock decides whether it is in time. */
+  const atCommand = (act: () => void): void => {
+    const answer = respond;
+    respond = (socket) => {
+      act();
+      answer(socket);
+    };
+  };
 
   it("waits for the confirmation in the application's state, and takes a removed record for success", async () => {
+    atCommand(() => krake.remove());
     const ending = krake.shutDown({ address: address(), graceMs });
     expect(krake.state).toBe("WAITING_FOR_CLEANING");
     expect(krake.application?.deletedAt).not.toBeNull();
     expect(krake.application?.shutdownGracePeriod).not.toBeNull();
-    await krake.until(() => krake.commands[0]?.answer !== null);
-    krake.remove();
     expect(await ending).toBe("gone");
     expect(commandsOf()).toBe(1);
   });
@@ -94,11 +101,9 @@ describe("the controller's sequence", () => {
   });
 
   it("does not see that a migration was confirmed", async () => {
-    const ending = krake.shutDown({ address: address(), graceMs, reason: "migration", strategy: "give_up" });
-    await krake.until(() => krake.commands[0]?.answer !== null);
-    await fetch(krake.url, { method: "PUT", body: JSON.stringify({ token: krake.token }) });
-    expect(krake.state).toBe("READY_FOR_ACTION");
-    expect(await ending).toBe("given-up");
+    atCommand(() => (krake.state = "READY_FOR_ACTION"));
+    const options = { address: address(), graceMs, reason: "migration", strategy: "give_up" } as const;
+    expect(await krake.shutDown(options)).toBe("given-up");
     expect(krake.state).toBe("DEGRADED");
   });
 
@@ -118,10 +123,8 @@ describe("the controller's sequence", () => {
   });
 
   it("gives up without a command once the application is DEGRADED", async () => {
-    const ending = krake.shutDown({ address: address(), graceMs, retries: 5 });
-    await krake.until(() => krake.commands[0]?.answer !== null);
-    krake.state = "DEGRADED";
-    expect(await ending).toBe("given-up");
+    atCommand(() => (krake.state = "DEGRADED"));
+    expect(await krake.shutDown({ address: address(), graceMs, retries: 5 })).toBe("given-up");
     expect(commandsOf()).toBe(1);
   });
 

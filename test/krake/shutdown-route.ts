@@ -59,7 +59,7 @@ export function answerShutdown(
   return showRecord(application);
 }
 
-export const showRecord = (application: KrakeApplication): ApiAnswer => ({
+const showRecord = (application: KrakeApplication): ApiAnswer => ({
   status: 200,
   headers: { "content-type": "application/json; charset=utf-8" },
   body: JSON.stringify(showApplication(application)),
