@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type DevStoreFaults, startDevStore } from "@baton/dev-store";
 import { type AccessKey, newOperationId, newPlacementId } from "@baton/protocol";
 import { type ObjectStore, changeLease, openObjectStore, readLease } from "@baton/storage";
-import { assertProbe, claimPrefix, probeStorage } from "@baton/storage";
+import { assertProbe, claimPrefix, getReceipt, probeStorage, putReceipt } from "@baton/storage";
 import { testObjectStore } from "@baton/storage/testsuite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
@@ -128,6 +128,23 @@ describe("at the development endpoint", () => {
         message: expect.stringContaining("the clocks of this machine and of the store differ") as unknown,
       }),
     );
+  });
+
+  it("a receipt is put once, whoever puts it, and not by the application's key", async () => {
+    const store = served.open();
+    const receipt = { store, prefix, key: "op-00000000000000000001.stop.0", timeoutMs };
+    const mine = { ...receipt, jws: "a.b.c" };
+    const application = served.open({ accessKey: data });
+    expect(await getReceipt(receipt)).toBeNull();
+    await expect(putReceipt({ ...mine, store: application })).rejects.toEqual(
+      refusedWith("storage-credentials"),
+    );
+    const said = await Promise.all(
+      Array.from({ length: 8 }, () => putReceipt({ ...mine, store: served.open() })),
+    );
+    expect(said.toSorted()).toEqual([...Array<string>(7).fill("present"), "stored"]);
+    await expect(putReceipt({ ...mine, jws: "a.b.d" })).rejects.toEqual(refusedWith("command-conflict"));
+    expect(await getReceipt(receipt)).toBe("a.b.c");
   });
 
   it("one of sixteen agents turns the grant into a run", async () => {

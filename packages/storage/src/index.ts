@@ -5,6 +5,7 @@ export type { Lease, LeaseChange, WriteStamp } from "./lease.ts";
 export { applyLeaseWrite, changeLease, planLeaseChange, readLease } from "./lease-write.ts";
 export type { LeaseView, LeaseWrite, LeaseWriteResult } from "./lease-write.ts";
 export { claimPrefix } from "./claims.ts";
+export { getReceipt, putReceipt, receiptKey } from "./receipt-objects.ts";
 export { assertProbe, probeStorage } from "./probe.ts";
 export type { ProbeResult, ProbeTest } from "./probe.ts";
 export type { Clock } from "./clock.ts";
