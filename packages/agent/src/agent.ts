@@ -12,13 +12,20 @@ import { createFinisher } from "./finish-operation.ts";
 import { openJournal } from "./journal.ts";
 import { createLeaseHolder, withoutLease } from "./lease-holder.ts";
 import { lockStateDirectory } from "./lock.ts";
+import { isForKrake } from "./krake-ending.ts";
+import type { KrakeCredentials } from "./krake-credentials.ts";
 import type { Log } from "./log.ts";
+import { createMetrics } from "./metrics.ts";
 import { createOperations } from "./operations.ts";
 import { createReceipts } from "./receipts.ts";
 import { recover } from "./recover.ts";
 import { createRunExecutor } from "./run-executor.ts";
 import { prepareStateDirectory, stateKey, writeEndpoint } from "./state-directory.ts";
 import { createSupervisor } from "./supervisor.ts";
+import { readTlsFiles } from "./tls-files.ts";
+
+/** Of the end that the platform gives us: a confirmation that is under way to a Krake may still arrive. */
+const settleMs = 1_500;
 
 export interface Agent {
   readonly endpoint: AgentEndpoint;
@@ -27,6 +34,8 @@ export interface Agent {
    * else would supervise what is left.
    */
   shutDown(): Promise<boolean>;
+  /** A Krake ordered the stop: whatever ends, the container has to stay until its platform ends it. */
+  readonly staysForKrake: boolean;
   /** How the application ended last; null when it lives, or never did. */
   readonly lastExit: { readonly exit: Exit | null } | null;
   /** Passes a signal that is the application's business to its main process. */
@@ -43,6 +52,8 @@ export interface AgentDeps {
   /** The agent's own environment: what of it the application gets is said by the configuration. */
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
   readonly confirmTimings?: ConfirmTimings | undefined;
+  /** What a Krake injected; needed where the configuration names one. */
+  readonly krake?: KrakeCredentials | null | undefined;
   /** The application ended by itself, and its receipt is written. */
   readonly onOwnEnd?: (() => void) | undefined;
 }
@@ -69,6 +80,8 @@ async function createExecutor(params: {
  */
 export async function startAgent(deps: AgentDeps): Promise<Agent> {
   const { config, store, log, environment = {}, confirmTimings, onOwnEnd = () => {} } = deps;
+  const tls = config.tls === null ? null : readTlsFiles(config.tls);
+  const metrics = createMetrics();
   const paths = await prepareStateDirectory(config.stateDirectory);
   const lock = await lockStateDirectory(paths.lock);
   try {
@@ -105,7 +118,7 @@ export async function startAgent(deps: AgentDeps): Promise<Agent> {
       lease:
         storage === null || store === null
           ? withoutLease
-          : createLeaseHolder({ placement, storage, store, log }),
+          : createLeaseHolder({ placement, storage, store, log, onRenewal: metrics.renewed }),
       receipts,
       confirmations,
       effects: openEffectLog(paths.effects),
@@ -114,13 +127,20 @@ export async function startAgent(deps: AgentDeps): Promise<Agent> {
       log,
     };
     const recovered = await recover({ journal, executor, self, slot: config.slot, log });
-    const finisher = createFinisher(context, store);
+    const finisher = metrics.countStops(createFinisher(context, store));
     const supervisor = createSupervisor({ context, recovered, finisher, onOwnEnd });
     supervisor.resume();
     await supervisor.startByItself();
 
     const { openApi } = await import("./api.ts");
-    const api: Api = await openApi({ context, supervisor, key: await key() });
+    const api: Api = await openApi({
+      context,
+      supervisor,
+      metrics,
+      key: await key(),
+      tls,
+      krake: deps.krake ?? null,
+    });
     const publicKey = publicKeyOf(await key());
     const { pid, startTime } = self;
     const endpoint = { placement, instance, url: api.url, publicKey, pid, startTime, bootId };
@@ -136,11 +156,15 @@ export async function startAgent(deps: AgentDeps): Promise<Agent> {
       endpoint,
       close,
       forward: (signal) => supervisor.forward(signal),
+      get staysForKrake() {
+        return isForKrake(journal.facts);
+      },
       get lastExit() {
         return supervisor.lastExit;
       },
       async shutDown() {
         if (!(await supervisor.shutDown())) return false;
+        await api.settle(settleMs);
         await close();
         return true;
       },

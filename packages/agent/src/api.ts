@@ -1,16 +1,24 @@
-import { type Server } from "node:http";
-import { AppError, type PrivateKey } from "@baton/protocol";
+import { createServer } from "node:http";
+import type { PrivateKey } from "@baton/protocol";
 import type { AgentContext } from "./agent-context.ts";
 import { createCommandGate } from "./command-gate.ts";
 import { createAgentServer } from "./http-server.ts";
+import type { KrakeCredentials } from "./krake-credentials.ts";
+import type { KrakeMode } from "./krake-mode.ts";
+import { closeServer, listen } from "./listen.ts";
 import { openLocalServer } from "./local-server.ts";
+import { createMetricsText } from "./metrics-endpoint.ts";
+import type { Metrics } from "./metrics.ts";
 import type { Supervisor } from "./supervisor.ts";
+import type { TlsFiles } from "./tls-files.ts";
 import { warmUp } from "./warm-up.ts";
 
 /** Everything that listens. */
 export interface Api {
   /** Of the network API; of the local socket when there is none. */
   readonly url: string;
+  /** Waits for a confirmation that is under way to a Krake, at most so long. */
+  settle(limitMs: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -18,41 +26,69 @@ export interface Api {
 export async function openApi(params: {
   readonly context: AgentContext;
   readonly supervisor: Supervisor;
+  readonly metrics: Metrics;
   readonly key: PrivateKey;
+  /** Null: plain HTTP. */
+  readonly tls: TlsFiles | null;
+  /** Null where no Krake is configured. */
+  readonly krake: KrakeCredentials | null;
 }): Promise<Api> {
-  const { context, supervisor, key } = params;
+  const { context, supervisor, metrics, key, tls, krake } = params;
   const { config, journal, operations, receipts, log } = context;
   const gate = createCommandGate({ config, journal });
-  const server = createAgentServer({ gate, supervisor, operations, receipts, log });
+  const metricsText = createMetricsText(context, metrics, () => supervisor.snapshot());
+  const { createTlsServer } = tls === null ? {} : await import("./tls-server.ts");
+  const server = createAgentServer({
+    gate,
+    supervisor,
+    operations,
+    receipts,
+    log,
+    metricsText,
+    onRefused: (code) => metrics.refused(code),
+    makeServer: (options, onRequest) =>
+      tls === null || createTlsServer === undefined
+        ? createServer(options, onRequest)
+        : createTlsServer(options, tls, onRequest),
+  });
   const local = await openLocalServer(context, supervisor);
-  const url = config.listen === null ? "http://localhost" : await listen(server, config.listen);
+  const scheme = tls === null ? "http" : "https";
+  const url =
+    config.listen === null ? "http://localhost" : `${scheme}://${await listen(server, config.listen)}`;
+  const krakeMode = krake === null ? null : await openKrake(context, supervisor, krake);
   void warmUp(key, config.placement, context.lease);
-  return { url, close: async () => void (await Promise.all([closeServer(server), closeServer(local)])) };
+  return {
+    url,
+    settle: async (limitMs) => krakeMode?.settle(limitMs),
+    close: async () =>
+      void (await Promise.all([closeServer(server), closeServer(local), krakeMode?.shutDown()])),
+  };
 }
 
-function listen(
-  server: Server,
-  { host, port }: { readonly host: string; readonly port: number },
-): Promise<string> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) =>
-      reject(
-        new AppError("agent-failed", `cannot listen on ${host}:${port}: ${error.code ?? error.message}`, {
-          cause: error,
-        }),
-      ),
-    );
-    server.listen(port, host, () => {
-      const address = server.address();
-      const got = typeof address === "object" && address !== null ? address.port : port;
-      resolve(`http://${host.includes(":") ? `[${host}]` : host}:${got}`);
-    });
+/** Loaded only where a Krake is configured. */
+async function openKrake(
+  context: AgentContext,
+  supervisor: Supervisor,
+  credentials: KrakeCredentials,
+): Promise<(KrakeMode & { shutDown(): Promise<void> }) | null> {
+  const { config, log } = context;
+  const { krake } = config;
+  if (krake === null) return null;
+  const [{ createKrakeMode }, { createKrakeServer }] = await Promise.all([
+    import("./krake-mode.ts"),
+    import("./krake-server.ts"),
+  ]);
+  const mode = createKrakeMode({ context, supervisor, krake, credentials });
+  const server = createKrakeServer(() => mode.order(), log);
+  mode.resume();
+  log("info", "a Krake's PUT /shutdown is listened for", {
+    url: `http://${await listen(server, krake.listen)}`,
   });
-}
-
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
-  });
+  return {
+    ...mode,
+    async shutDown() {
+      mode.close();
+      await closeServer(server);
+    },
+  };
 }

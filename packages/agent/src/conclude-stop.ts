@@ -27,7 +27,9 @@ export function concludeStop(params: {
 }): Ending {
   const { application, hook, exitedBefore, ladder, seen } = params;
   const { treeGone, seenAt } = seen;
-  const exit = application.ended?.exit ?? null;
+  const reported = application.ended?.exit ?? null;
+  const { unseenDeath } = ladder;
+  const exit = unseenDeath !== null && reported?.code === 0 ? { code: null, signal: unseenDeath } : reported;
   const { gracefulExitCodes, gracefulSignals } = hook;
   const { killed, signals, firstSignalAt, failures } = ladder;
   const { claimedOnly } = application;

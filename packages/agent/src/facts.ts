@@ -62,6 +62,16 @@ export interface OperationRecord {
   readonly copy: "none" | "pending" | "bucket";
 }
 
+/**
+ * What a Krake ordered last, durable from before the first signal on. `asked`: the stop is not over; `pending`: it is to be confirmed; `confirmed`:
+ * Krake took it; `refused`: its API refused it for good; `withheld`: the end is none that may be confirmed.
+ */
+export interface KrakeFacts {
+  readonly state: "asked" | "pending" | "confirmed" | "refused" | "withheld";
+  /** That is stopped or was; null where nothing had ever been started. */
+  readonly run: Run | null;
+}
+
 /** Everything the agent must know after a crash. Holds no secret. */
 export interface Facts {
   readonly version: 1;
@@ -77,6 +87,8 @@ export interface Facts {
   readonly starting: RunFacts | null;
   /** The run that lives or the last one. */
   readonly run: RunFacts | null;
+  /** Null when no Krake ever ordered anything. */
+  readonly krake: KrakeFacts | null;
 }
 
 export const noFacts: Facts = {
@@ -88,6 +100,7 @@ export const noFacts: Facts = {
   burnedGrants: [],
   starting: null,
   run: null,
+  krake: null,
 };
 
 export const withOperation = (facts: Facts, record: OperationRecord): Facts => ({

@@ -1,19 +1,10 @@
 import { writeFile } from "node:fs/promises";
 import { isAppError } from "@baton/protocol";
-import type { ObjectStore } from "@baton/storage";
+import { type ObjectStore, putReceipt } from "@baton/storage";
 import { type AgentContext, insist, note } from "./agent-context.ts";
 import { type Ending, type OperationRecord, changeOperation } from "./facts.ts";
 import { reasonOf } from "./log.ts";
 
-const putReceipt = async (p: {
-  store: ObjectStore;
-  prefix: string;
-  key: string;
-  jws: string;
-  timeoutMs: number;
-}): Promise<void> => {
-  await p.store.put({ key: `.baton/${p.prefix}receipts/${p.key}.jws`, body: p.jws, timeoutMs: p.timeoutMs });
-};
 const copyMs = 2_000;
 /** Bytes that a platform takes as a container's last word (Kubernetes: terminationMessagePath). */
 const terminationLogBytes = 4_096;
@@ -56,7 +47,7 @@ export function createFinisher(context: AgentContext, store: ObjectStore | null)
         return;
       } catch (error) {
         log("warn", "the receipt is local only", { key, reason: reasonOf(error) });
-        if (isAppError(error) && error.code === "storage-failed") return;
+        if (isAppError(error) && error.code === "command-conflict") return;
       }
     }
   };

@@ -1,4 +1,11 @@
-import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
+import {
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+  createServer,
+} from "node:http";
 import {
   AppError,
   type Command,
@@ -6,9 +13,11 @@ import {
   assertBodyMatches,
   parseAs,
   startBodySchema,
+  toAppError,
 } from "@baton/protocol";
 import type { CommandGate, PassedCommand } from "./command-gate.ts";
 import type { Log } from "./log.ts";
+import { metricsContentType } from "./metrics-text.ts";
 import type { Operations } from "./operations.ts";
 import { sendHttpProblem, sendJson, sendProblem } from "./problem-response.ts";
 import { bodyLimitBytes, readBody } from "./read-body.ts";
@@ -21,6 +30,11 @@ export interface ServerDeps {
   readonly operations: Operations;
   readonly receipts: Receipts;
   readonly log: Log;
+  /** Of the error table. */
+  readonly onRefused: (code: string) => void;
+  readonly metricsText: () => Promise<string>;
+  /** Plain HTTP unless given. */
+  readonly makeServer?: ((options: ServerOptions, onRequest: RequestListener) => Server) | undefined;
 }
 
 interface Call {
@@ -40,16 +54,24 @@ interface Route {
 }
 
 const longestWaitMs = 30_000;
+/** A client that sends slowly holds a connection for 7 s at most, and all of them together hold this many. */
+const limits: ServerOptions = {
+  headersTimeout: 5_000,
+  requestTimeout: 10_000,
+  connectionsCheckingInterval: 2_000,
+  keepAliveTimeout: 5_000,
+  maxHeaderSize: 16_384,
+};
+const maxConnections = 4_096;
 
 /** The agent's API of `agent-api.ts`, not yet listening. */
 export function createAgentServer(deps: ServerDeps): Server {
   const routes = createRoutes(deps);
-  const server = createServer(
-    { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 5_000, maxHeaderSize: 16_384 },
-    (request, response) => {
-      serve(routes, request, response).catch((error: unknown) => sendProblem(response, error, deps.log));
-    },
-  );
+  const { makeServer = createServer } = deps;
+  const server = makeServer(limits, (request, response) => {
+    serve(routes, request, response).catch((error: unknown) => sendProblem(response, error, deps.log));
+  });
+  server.maxConnections = maxConnections;
   server.on("clientError", (_error, socket) => {
     if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
   });
@@ -76,6 +98,10 @@ async function serve(
     response.setHeader("allow", matches.map(({ method }) => method).join(", "));
     const detail = `cannot ${request.method ?? ""} this path: it takes ${matches[0].method} only`;
     sendHttpProblem(response, { status: 405, title: "Method Not Allowed", detail });
+  } else if (route.method === "POST" && request.headers.origin !== undefined) {
+    // Only browsers send it: a page that made a name point here passes for one of our own there.
+    const detail = "cannot take a command from a web page";
+    sendHttpProblem(response, { status: 403, title: "Forbidden", detail });
   } else if (hasBody(request) && !/^application\/json\s*(;|$)/i.test(request.headers["content-type"] ?? "")) {
     const detail = "cannot read the body: its content type must be application/json";
     sendHttpProblem(response, { status: 415, title: "Unsupported Media Type", detail });
@@ -84,21 +110,25 @@ async function serve(
   }
 }
 
-function createRoutes({ gate, supervisor, operations, receipts }: ServerDeps): readonly Route[] {
+function createRoutes(deps: ServerDeps): readonly Route[] {
+  const { gate, supervisor, operations, receipts, onRefused, metricsText } = deps;
   /** Lets the token through, then acts; a refused command has changed nothing, but its token is used up. */
   const command = async <K extends Command["kind"]>(
     call: Call,
     kind: K,
     act: (verified: PassedCommand<K>) => Promise<void>,
   ): Promise<PassedCommand<K>> => {
-    const verified = await gate.pass(call.request.headers.authorization, kind);
+    let verified: PassedCommand<K> | null = null;
     try {
+      verified = await gate.pass(call.request.headers.authorization, kind);
       await act(verified);
+      return verified;
     } catch (error) {
-      await gate.keepNonce(verified);
+      onRefused(toAppError(error).code);
+      // What nobody signed costs nothing that lasts.
+      if (verified !== null) await gate.keepNonce(verified);
       throw error;
     }
-    return verified;
   };
   const accepted = async ({ response }: Call, key: string): Promise<void> => {
     response.setHeader("location", `/v1/operations/${key}`);
@@ -199,6 +229,16 @@ function createRoutes({ gate, supervisor, operations, receipts }: ServerDeps): r
       method: "GET",
       path: "/livez",
       handle: async ({ response }) => sendJson(response, 200, { live: true }),
+    },
+    {
+      method: "GET",
+      path: "/metrics",
+      async handle({ response }) {
+        const text = await metricsText();
+        const length = Buffer.byteLength(text);
+        response.writeHead(200, { "content-type": metricsContentType, "content-length": length });
+        response.end(text);
+      },
     },
     {
       method: "GET",

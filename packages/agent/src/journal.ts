@@ -56,5 +56,5 @@ function parseFacts(content: string | null, path: string): Facts {
   }
   if (typeof value !== "object" || value === null || !("version" in value) || value.version !== 1)
     throw new AppError("agent-failed", `cannot read ${path}: it was written by another version of the agent`);
-  return value as Facts;
+  return { ...noFacts, ...(value as Facts) };
 }

@@ -47,7 +47,7 @@ export async function confirmToKrake(params: KrakeConfirmation): Promise<"taken"
     const isRepeat = params.isRepeat || tries > 0;
     const verdict =
       typeof answer === "string" ? "later" : judgeKrakeAnswer(answer.status, answer.state, isRepeat);
-    const fields = typeof answer === "string" ? { reason: answer } : answer;
+    const fields = typeof answer === "string" ? { reason: answer } : { ...answer };
     if (verdict === "taken") {
       log("info", "Krake has the confirmation", fields);
       return "taken";

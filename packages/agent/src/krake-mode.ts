@@ -1,9 +1,10 @@
 import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
 import { type AgentConfig, sameRun } from "@baton/protocol";
 import { type AgentContext, note } from "./agent-context.ts";
+import type { KrakeFacts } from "./facts.ts";
 import { type KrakeTimings, confirmToKrake, krakeTimings } from "./krake-confirm.ts";
 import type { KrakeCredentials } from "./krake-credentials.ts";
-import { type KrakeFacts, isForKrake, reasonToWithhold } from "./krake-facts.ts";
+import { isForKrake, reasonToWithhold } from "./krake-ending.ts";
 import { reasonOf } from "./log.ts";
 import type { Supervisor } from "./supervisor.ts";
 

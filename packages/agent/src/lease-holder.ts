@@ -48,8 +48,9 @@ export function createLeaseHolder(deps: {
   readonly storage: NonNullable<AgentConfig["storage"]>;
   readonly store: ObjectStore;
   readonly log: Log;
+  readonly onRenewal?: ((result: "renewed" | "failed" | "lost") => void) | undefined;
 }): LeaseHolder {
-  const { placement: holder, storage, store, log } = deps;
+  const { placement: holder, storage, store, log, onRenewal } = deps;
   const { prefix, owner, renewMs } = storage;
   let renewal: { timer: NodeJS.Timeout | null } | null = null;
   let seen: { readonly at: number; readonly view: Promise<Seen> } | null = null;
@@ -120,10 +121,13 @@ export function createLeaseHolder(deps: {
       const renew = async (): Promise<void> => {
         try {
           await change({ kind: "renew", epoch, run }, Math.max(1_000, renewMs));
+          onRenewal?.("renewed");
         } catch (error) {
           if (renewal === mine) {
             log("warn", "the lease could not be renewed", { reason: reasonOf(error) });
-            if (isAppError(error) && refusals.includes(error.code)) onLost?.();
+            const isLost = isAppError(error) && refusals.includes(error.code);
+            onRenewal?.(isLost ? "lost" : "failed");
+            if (isLost) onLost?.();
           }
         }
         if (renewal === mine) plan();

@@ -10,6 +10,7 @@ import {
 import type { AgentContext } from "./agent-context.ts";
 import { errorCode } from "./durable-file.ts";
 import type { OperationRecord, RunFacts } from "./facts.ts";
+import { isForKrake } from "./krake-ending.ts";
 import type { Recovered } from "./recover.ts";
 
 /** A stop that nobody ordered by a command: nobody waits for its confirmation. `by` becomes part of its key. */
@@ -79,6 +80,11 @@ export function ownStart(params: {
   const canStart =
     state === "held" || state === "crashed" || (state === "stopped" && context.executor.claimedOnly);
   if (config.start !== "immediately" || !canStart) return null;
+  // An application that somebody else executes is only watched: what runs must be seen.
+  if (isForKrake(journal.facts) && !context.executor.claimedOnly) {
+    log("info", "held: a Krake ordered the stop, and would have two copies");
+    return null;
+  }
   const { successorOf } = recovered;
   if (config.storage !== null && successorOf === null) {
     log("info", "held: the application starts with a grant only");

@@ -32,6 +32,8 @@ function send(response: ServerResponse, status: number, type: string, body: unkn
   if (response.headersSent || response.destroyed) return;
   // What was not read of the body must not be taken for the next request.
   if (!response.req.complete) response.setHeader("connection", "close");
-  response.writeHead(status, { "content-type": type, "cache-control": "no-store" });
-  response.end(JSON.stringify(body));
+  const text = JSON.stringify(body);
+  const length = Buffer.byteLength(text);
+  response.writeHead(status, { "content-type": type, "content-length": length, "cache-control": "no-store" });
+  response.end(text);
 }

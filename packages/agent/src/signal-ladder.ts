@@ -4,6 +4,7 @@ import { type Hook, parseSignal } from "@baton/protocol";
 import type { Application } from "./application.ts";
 import type { Deadline } from "./deadline.ts";
 import { reasonOf } from "./log.ts";
+import { wouldDieUnseen } from "./signal-disposition.ts";
 
 export interface SentSignal {
   readonly signal: string;
@@ -20,6 +21,8 @@ export interface Ladder {
   /** On the clock of `performance.now()`; null before the first. */
   readonly firstSignalAt: number | null;
   readonly killed: boolean;
+  /** A real-time signal that the main process was sent and had no answer to: it died of it, though Node says "exit status 0". */
+  readonly unseenDeath: string | null;
   /** Sends one rung's signal to whom it is for, and waits until the whole tree is gone or `rungMs` is over. Null: nothing could be seen. */
   climb(rung: {
     readonly signal: string;
@@ -42,6 +45,7 @@ export function createLadder(params: {
   const failures = new Set<string>();
   let firstSignalAt: number | null = null;
   let killed = false;
+  let unseenDeath: string | null = null;
 
   /** Sends `signal` to those that did not get it yet, and wakes them: a stopped process would not see it otherwise. */
   const send = async (
@@ -56,7 +60,11 @@ export function createLadder(params: {
     const sentAt = performance.now();
     let count = fresh.length;
     try {
-      const sent = await signalTree(fresh, parseSignal(signal).number);
+      const { number } = parseSignal(signal);
+      const { root } = application;
+      const hitsRoot = root !== null && fresh.some(({ pid }) => pid === root.pid);
+      if (hitsRoot && wouldDieUnseen(root.pid, number)) unseenDeath = signal;
+      const sent = await signalTree(fresh, number);
       count = sent.sent.length;
       // To all of them: a SIGSTOP on its way is not seen in the state yet, but SIGCONT takes it back (signal(7)).
       if (signal !== "SIGKILL") await signalTree(fresh, "SIGCONT");
@@ -93,6 +101,9 @@ export function createLadder(params: {
     },
     get killed() {
       return killed;
+    },
+    get unseenDeath() {
+      return unseenDeath;
     },
     async climb({ signal, to, rungMs, first }) {
       const rungEndAt = performance.now() + rungMs;

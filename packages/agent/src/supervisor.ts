@@ -38,6 +38,8 @@ export interface Supervisor {
   withdraw(verified: WithdrawCommand): Promise<void>;
   open(verified: OpenCommand): Promise<void>;
   status(): Promise<AgentStatus>;
+  /** The part of the status that asks nobody. */
+  snapshot(): Pick<AgentStatus, "state" | "epoch" | "run" | "ready" | "open">;
   /** Whether clients are let in. */
   isOpen(): boolean;
   /** Takes up what an earlier life of the agent left open. */
@@ -211,6 +213,12 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
   };
 
   const isOpen = (): boolean => machine.state === "running" && journal.facts.run?.open === true;
+  const snapshot: Supervisor["snapshot"] = () => {
+    const { run, epoch } = journal.facts;
+    const isReady = run !== null && run.end === null && run.readyAt !== null;
+    const ready = isReady && keeper.application?.ended === null;
+    return { state: machine.state, epoch, run: run?.run ?? null, ready, open: isOpen() };
+  };
 
   return {
     async stop(verified) {
@@ -262,19 +270,16 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
       await journal.update((facts) => admitOpen(facts, machine.state, verified));
       if (machine.state === "refused") machine.send("open");
     },
+    snapshot,
     async status() {
-      const { run, epoch } = journal.facts;
-      const living = run !== null && run.end === null ? run : null;
+      const { run } = journal.facts;
+      const living = run !== null && run.end === null ? run.run : null;
       return {
         placement: config.placement,
         instance,
         agentVersion,
-        state: machine.state,
-        epoch,
-        run: run?.run ?? null,
-        ready: (living?.readyAt ?? null) !== null && keeper.application?.ended === null,
-        open: isOpen(),
-        lease: await lease.status(living?.run ?? null),
+        ...snapshot(),
+        lease: await lease.status(living),
         waiting: describeWait({ state: machine.state, since, deadline: keeper.deadline, hook: config.hook }),
       };
     },

@@ -5,6 +5,7 @@ import { AppError, type AttachTarget, cookieVariable, newNonce } from "@baton/pr
 import { type Exit, createApplication } from "../application.ts";
 import type { Executor } from "../executor.port.ts";
 import type { RunFacts } from "../facts.ts";
+import { reasonOf } from "../log.ts";
 import { containerOf } from "./container-of.ts";
 import { scanContainer } from "./scan-container.ts";
 
@@ -26,6 +27,8 @@ interface Found {
 export function createObserver(params: { readonly target: Target; readonly bootId: string }): Executor {
   const { target, bootId } = params;
   let taken: string | null = null;
+  /** The last reason why nothing could be taken: said once. */
+  let told = "";
   const nameOf = ({ pid, startTime }: ProcessIdentity): string => `${pid}:${startTime}`;
 
   const follow = (facts: RunFacts, { root, container }: Found) =>
@@ -75,8 +78,12 @@ export function createObserver(params: { readonly target: Target; readonly bootI
     withholdsPrivileges: async () => false,
     async appears(signal) {
       for (;;) {
-        // Several that fit are told when it is tried to take one.
-        const found = await find().catch(() => null);
+        const found = await find().catch((error: unknown) => {
+          const reason = reasonOf(error);
+          if (reason === told) return null;
+          told = reason;
+          throw error;
+        });
         if (found !== null && nameOf(found.root) !== taken) return;
         await delay(appearMs, undefined, { signal, ref: false });
       }

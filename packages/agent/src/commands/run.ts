@@ -24,6 +24,10 @@ export async function run(mode: Mode, args: readonly string[], environment: Envi
 
   const config = readConfig(mode, args, environment);
   assertWritable(config.stateDirectory);
+  const krake =
+    config.krake === null
+      ? null
+      : (await import("../krake-credentials.ts")).readKrakeCredentials(config.krake, environment);
   if (refusesCommand(config, environment)) return;
   const store =
     config.storage === null ? null : await (await import("../open-store.ts")).openStore(config.storage);
@@ -50,10 +54,10 @@ export async function run(mode: Mode, args: readonly string[], environment: Envi
   handleSignals({ onEnd: end, onForward: forward });
 
   const onOwnEnd = (): void => {
-    if (config.afterExit !== "exit" || agent === null) return;
+    if (config.afterExit !== "exit" || agent === null || agent.staysForKrake) return;
     void agent.close().then(leave);
   };
-  agent = await startAgent({ config, store, log, environment, onOwnEnd });
+  agent = await startAgent({ config, store, log, environment, krake, onOwnEnd });
   for (const signal of early) agent.forward(signal);
   if (isToldToEnd) end();
   // It may have ended while the rest of the agent was loaded.

@@ -1,15 +1,5 @@
-import { type Run, sameRun } from "@baton/protocol";
+import { sameRun } from "@baton/protocol";
 import type { Facts, RunFacts } from "./facts.ts";
-
-/**
- * What a Krake ordered last, durable from before the first signal on. `asked`: the stop is not over; `pending`: it is to be confirmed; `confirmed`:
- * Krake took it; `refused`: its API refused it for good; `withheld`: the end is none that may be confirmed.
- */
-export interface KrakeFacts {
-  readonly state: "asked" | "pending" | "confirmed" | "refused" | "withheld";
-  /** That is stopped or was; null where nothing had ever been started. */
-  readonly run: Run | null;
-}
 
 /** Whether the last run is, or was, to end for a Krake, which then deletes the container: nobody but a command may start it again. */
 export const isForKrake = ({ krake, run }: Facts): boolean =>
