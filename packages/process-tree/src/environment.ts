@@ -63,7 +63,7 @@ function environmentPaths({ pid, state }: ProcessStat): string[] {
   }
 }
 
-function hasEntry(environment: Buffer, entry: string): boolean {
+function hasEntry(environment: string, entry: string): boolean {
   // The first entry has no NUL before it, and an environment that was overwritten may have none at its end.
-  return Buffer.concat([Buffer.of(0), environment, Buffer.of(0)]).includes(entry);
+  return `\0${environment}\0`.includes(entry);
 }

@@ -50,6 +50,12 @@ describe("addKin", () => {
     });
   });
 
+  it("follows a chain of thousands, listed from its end", () => {
+    const chain = Array.from({ length: 20_000 }, (_, index) => ({ pid: index + 2, ppid: index + 1 }));
+    const members = kinOf(2, living(...chain.toReversed()));
+    expect(Object.keys(members)).toHaveLength(20_000);
+  });
+
   it("takes the session of a member that is dead", () => {
     expect(kinOf(5, living({ pid: 7, ppid: 1, session: 5 }), [5])).toEqual({ 7: "session" });
   });

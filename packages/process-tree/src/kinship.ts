@@ -15,24 +15,28 @@ export interface Kinship {
 /**
  * Adds to `members` every process that descends from a member or is in the session or process group that one
  * leads, until there is none left. A session passes to others by fork only, so all of it descends from its
- * leader.
+ * leader. Each process and each bond is looked at once, however deep the tree is.
  */
 export function addKin(members: Map<number, FoundBy>, { living, deadLeaders, foreignGroups }: Kinship): void {
-  const isLedByMember = (id: number): boolean =>
-    !foreignGroups.has(id) && (members.has(id) || deadLeaders.has(id));
-  const bond = (stat: ProcessStat): FoundBy | undefined => {
-    if (members.has(stat.ppid)) return "parent";
-    if (isLedByMember(stat.session)) return "session";
-    if (isLedByMember(stat.processGroup)) return "processGroup";
-    return undefined;
-  };
-  let before: number;
-  do {
-    before = members.size;
-    for (const stat of living.values()) {
-      if (members.has(stat.pid)) continue;
-      const foundBy = bond(stat);
-      if (foundBy !== undefined) members.set(stat.pid, foundBy);
+  const children = Map.groupBy(living.values(), ({ ppid }) => ppid);
+  const sessions = Map.groupBy(living.values(), ({ session }) => session);
+  const groups = Map.groupBy(living.values(), ({ processGroup }) => processGroup);
+  const queue = [...members.keys()];
+  const add = (kin: readonly ProcessStat[] | undefined, foundBy: FoundBy): void => {
+    for (const { pid } of kin ?? []) {
+      if (members.has(pid)) continue;
+      members.set(pid, foundBy);
+      queue.push(pid);
     }
-  } while (members.size > before);
+  };
+  const addLedBy = (id: number): void => {
+    if (foreignGroups.has(id)) return;
+    add(sessions.get(id), "session");
+    add(groups.get(id), "processGroup");
+  };
+  for (const id of deadLeaders) addLedBy(id);
+  for (const pid of queue) {
+    add(children.get(pid), "parent");
+    addLedBy(pid);
+  }
 }

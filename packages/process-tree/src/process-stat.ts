@@ -40,11 +40,11 @@ export function readStatNow(pid: number): ProcessStat | null {
     throw new RangeError(`cannot look at process ${pid}: a process id is a whole number from 1`);
   }
   const content = readProcFile(`/proc/${pid}/stat`);
-  if (content !== null) return parseStat(content.toString());
+  if (content !== null) return parseStat(content);
   if (isConfirmedGone(pid)) return null;
   // The number may have been given to a new process between the two looks; if so it is visible now.
   const again = readProcFile(`/proc/${pid}/stat`);
-  if (again !== null) return parseStat(again.toString());
+  if (again !== null) return parseStat(again);
   if (isConfirmedGone(pid)) return null;
   throw new Error(
     `cannot look at process ${pid}: it exists but /proc does not show it; mount /proc without hidepid`,
@@ -58,34 +58,31 @@ export function isDead(stat: ProcessStat): boolean {
   return stat.state === "Z" && stat.threads <= 1;
 }
 
+/** Fields 3 to 9, 20, 22 and 51 of proc_pid_stat(5): one expression costs half of what splitting and checking does. */
+const fieldsAfterName =
+  /^([A-Za-z]) (-?\d+) (-?\d+) (-?\d+) -?\d+ -?\d+ (\d+)(?: -?\d+){10} (-?\d+) -?\d+ (\d+)(?: -?\d+){28} (-?\d+)[ \n]/;
+
 /** Reads one line of /proc/PID/stat; throws when it has not the form of proc_pid_stat(5). */
 export function parseStat(line: string): ProcessStat {
   const open = line.indexOf("(");
   // The name is not escaped and may be `) Z 1 (`, so only the last bracket ends it.
   const close = line.lastIndexOf(")");
-  const fields = line.slice(close + 2).split(" ");
-  const field = (number: number): string => {
-    const value = fields[number - 3]?.trimEnd();
-    if (value === undefined || !/^-?\d+$/.test(value)) {
-      throw new Error(`cannot read a process's stat: field ${number} is not a number`);
-    }
-    return value;
-  };
-  const state = fields[0];
-  if (open < 0 || close < open || state === undefined || !/^[A-Za-z]$/.test(state)) {
-    throw new Error("cannot read a process's stat: no name in brackets and state found");
-  }
+  const fields = close < open ? null : fieldsAfterName.exec(line.slice(close + 2));
+  const pid = Number.parseInt(line, 10);
+  if (fields === null || open < 0 || Number.isNaN(pid))
+    throw new Error("cannot read a process's stat: it is not a name in brackets, a state and 48 numbers");
+  const [, state = "", ppid, processGroup, session, flags, threads, startTime = "", environmentEnd] = fields;
   return {
-    pid: Number.parseInt(line, 10),
+    pid,
     comm: line.slice(open + 1, close),
     state,
-    ppid: Number(field(4)),
-    processGroup: Number(field(5)),
-    session: Number(field(6)),
-    startTime: field(22),
-    threads: Number(field(20)),
-    kernelThread: (Number(field(9)) & PF_KTHREAD) !== 0,
-    environmentPlaced: field(51) !== "0",
+    ppid: Number(ppid),
+    processGroup: Number(processGroup),
+    session: Number(session),
+    startTime,
+    threads: Number(threads),
+    kernelThread: (Number(flags) & PF_KTHREAD) !== 0,
+    environmentPlaced: environmentEnd !== "0",
   };
 }
 

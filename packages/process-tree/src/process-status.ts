@@ -29,9 +29,8 @@ export async function hasNoNewPrivileges(pid: number | "self"): Promise<boolean>
 
 /** The rights of a process, or null when it is gone. */
 export function readRights(pid: number | "self"): ProcessRights | null {
-  const content = readProcFile(`/proc/${pid}/status`);
-  if (content === null) return null;
-  const text = content.toString();
+  const text = readProcFile(`/proc/${pid}/status`);
+  if (text === null) return null;
   // The name stands first and cannot forge a line: here, unlike in stat, the kernel escapes newlines.
   const line = (name: string): string => new RegExp(`^${name}:\\s*(.*)$`, "m").exec(text)?.[1] ?? "";
   const uids = line("Uid").split(/\s+/).map(Number);
@@ -49,10 +48,12 @@ export function readRights(pid: number | "self"): ProcessRights | null {
 }
 
 /**
- * Makes sure that a process missing from /proc is missing indeed.
+ * Makes sure that a process missing from /proc is missing indeed, and gives our own rights.
  * @throws Error when /proc belongs to another pid namespace or hides the processes of others (hidepid)
  */
-export function requireWholeProc(own: ProcessRights): void {
+export function requireWholeProc(): ProcessRights {
+  const own = readRights("self");
+  if (own === null) throw new Error("cannot list the processes: /proc is not mounted");
   const self = Number.parseInt(readFileSync("/proc/self/stat", "utf8"), 10);
   if (self !== process.pid) {
     throw new Error("cannot list the processes: /proc belongs to another pid namespace; mount the own one");
@@ -64,4 +65,5 @@ export function requireWholeProc(own: ProcessRights): void {
       "cannot list the processes: /proc hides some (hidepid); mount it without, or grant CAP_SYS_PTRACE",
     );
   }
+  return own;
 }

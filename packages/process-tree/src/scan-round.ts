@@ -1,7 +1,7 @@
-import { readdirSync } from "node:fs";
 import { searchCookie } from "./environment.ts";
 import { addKin } from "./kinship.ts";
 import type { FoundBy } from "./kinship.ts";
+import { listPids } from "./proc-file.ts";
 import { currentBootId, identityOf } from "./process-identity.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
 import { readRights } from "./process-status.ts";
@@ -18,49 +18,41 @@ export interface ScanRound {
   readonly vanished: number;
 }
 
-/** One look at every process, without a pause. */
+/**
+ * One look at every process, without a pause.
+ *
+ * A member of the round right before that is still listed is not read again: it counts as it was. That can
+ * only err towards "still there" — a round that finds nothing has nothing to take over and has read every
+ * process itself — and no number comes round to a stranger within one scan, as all of pid_max would have to
+ * be used up in these milliseconds. What a member did meanwhile shows in its children, which are read.
+ */
 export function scanOnce(
   { cookie, roots, since, exclude }: ScanTreeOptions,
   isForeignUser: (uids: readonly number[]) => boolean,
+  before: readonly ProcessFact[] = [],
 ): ScanRound {
   const oldest = BigInt(since ?? 0);
+  const isYoung = (stat: ProcessStat): boolean => BigInt(stat.startTime) >= oldest;
   const excluded = new Set(exclude);
+  const knownMembers = new Map(before.map((fact) => [fact.pid, fact]));
   const table = new Map<number, ProcessStat>();
   const living = new Map<number, ProcessStat>();
   const members = new Map<number, FoundBy>();
-  const unreadable: UnreadableProcess[] = [];
   const zombies: ProcessIdentity[] = [];
   let vanished = 0;
 
   for (const pid of listPids()) {
-    const stat = readStatNow(pid);
+    const known = knownMembers.get(pid);
+    const stat = known ?? readStatNow(pid);
     if (stat === null) {
       vanished++;
       continue;
     }
     table.set(pid, stat);
     if (stat.kernelThread || excluded.has(pid)) continue;
-    const isYoung = BigInt(stat.startTime) >= oldest;
-    if (isDead(stat)) {
-      if (isYoung) zombies.push(identityOf(stat));
-      continue;
-    }
-    living.set(pid, stat);
-    if (!isYoung) continue;
-    const search = searchCookie(stat, cookie);
-    if (search.kind === "borne") members.set(pid, "cookie");
-    if (search.kind === "vanished") vanished++;
-    if (search.kind !== "unreadable") continue;
-    const rights = readRights(pid);
-    if (rights === null) vanished++;
-    else if (!isForeignUser(rights.uids)) {
-      unreadable.push({
-        ...identityOf(stat),
-        comm: stat.comm,
-        uid: rights.uids[1] ?? -1,
-        reason: search.reason,
-      });
-    }
+    if (known !== undefined) members.set(pid, known.foundBy);
+    if (!isDead(stat)) living.set(pid, stat);
+    else if (isYoung(stat)) zombies.push(identityOf(stat));
   }
 
   const deadLeaders = new Set<number>();
@@ -73,25 +65,38 @@ export function scanOnce(
     if (living.has(root.pid)) members.set(root.pid, "root");
     else deadLeaders.add(root.pid);
   }
-  addKin(members, { living, deadLeaders, foreignGroups: groupsOf(excluded, table) });
+  const kinship = { living, deadLeaders, foreignGroups: groupsOf(excluded, table) };
+  addKin(members, kinship);
 
-  return {
-    members: [...living.values()].flatMap((stat) => {
-      const foundBy = members.get(stat.pid);
-      return foundBy === undefined ? [] : [{ ...stat, bootId: currentBootId(), foundBy }];
-    }),
-    unreadable: unreadable.filter(({ pid }) => !members.has(pid)),
-    zombies,
-    vanished,
-  };
-}
+  // Whoever is kin is a member whatever its environment says, so only the others are searched: half of the work
+  // for a large tree.
+  const unreadable: UnreadableProcess[] = [];
+  const kinFound = members.size;
+  for (const stat of living.values()) {
+    if (members.has(stat.pid) || !isYoung(stat)) continue;
+    const search = searchCookie(stat, cookie);
+    if (search.kind === "borne") members.set(stat.pid, "cookie");
+    if (search.kind === "vanished") vanished++;
+    if (search.kind !== "unreadable") continue;
+    const rights = readRights(stat.pid);
+    if (rights === null) vanished++;
+    else if (!isForeignUser(rights.uids)) {
+      unreadable.push({
+        ...identityOf(stat),
+        comm: stat.comm,
+        uid: rights.uids[1] ?? -1,
+        reason: search.reason,
+      });
+    }
+  }
+  if (members.size > kinFound) addKin(members, kinship);
 
-/** Youngest first: they may end any moment, and each that ends unread costs another round. */
-function listPids(): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .toSorted((one, other) => other - one);
+  const facts: ProcessFact[] = [];
+  for (const stat of living.values()) {
+    const foundBy = members.get(stat.pid);
+    if (foundBy !== undefined) facts.push({ ...stat, bootId: currentBootId(), foundBy });
+  }
+  return { members: facts, unreadable: unreadable.filter(({ pid }) => !members.has(pid)), zombies, vanished };
 }
 
 function groupsOf(

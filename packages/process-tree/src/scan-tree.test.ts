@@ -160,7 +160,7 @@ describe("scanTree", () => {
     const second = await find("child");
     expect(found(await scan({ roots: [root, first] }))).toEqual({
       [root.pid]: "root",
-      [second.pid]: "cookie",
+      [second.pid]: "parent",
     });
   });
 

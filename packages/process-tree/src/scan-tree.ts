@@ -1,8 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { requireCookie } from "./environment.ts";
-import { identityKey } from "./process-identity.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
-import { readRights, requireWholeProc } from "./process-status.ts";
+import { requireWholeProc } from "./process-status.ts";
 import { scanOnce } from "./scan-round.ts";
 import type { ScanRound } from "./scan-round.ts";
 import type { ScanTreeOptions, TreeScan } from "./scan-facts.ts";
@@ -11,16 +10,14 @@ const MAX_ROUNDS = 10;
 
 /**
  * Finds every living process of a tree: roots, bearers of the cookie, their descendants, and the sessions and
- * process groups that they lead. Looks until two successive rounds agree, ten at most. Blocks for some 3 ms a
- * round at 150 processes. Invisible, and excluded by nothing here: a process that cleared its environment,
+ * process groups that they lead. Looks until two successive rounds agree, ten at most. Blocks for some BLOCKS
+ * a round at 150 processes. Invisible, and excluded by nothing here: a process that cleared its environment,
  * left its session *and* lost its parent before anyone saw it.
  * @throws Error when /proc cannot be trusted to show every process; TypeError for an unusable cookie
  */
 export async function scanTree(options: ScanTreeOptions): Promise<TreeScan> {
   requireCookie(options.cookie);
-  const own = readRights("self");
-  if (own === null) throw new Error("cannot list the processes: /proc is not mounted");
-  requireWholeProc(own);
+  const own = requireWholeProc();
 
   const foreignUsersProven = options.noNewPrivileges === true && !own.mayChangeUser;
   const isForeignUser = (uids: readonly number[]): boolean =>
@@ -30,7 +27,7 @@ export async function scanTree(options: ScanTreeOptions): Promise<TreeScan> {
   let settled = false;
   for (let rounds = 1; rounds < MAX_ROUNDS && !settled; rounds++) {
     await setImmediate();
-    const next = scanOnce(options, isForeignUser);
+    const next = scanOnce(options, isForeignUser, round.members);
     settled = agree(round, next);
     round = next;
   }
@@ -44,8 +41,9 @@ export async function scanTree(options: ScanTreeOptions): Promise<TreeScan> {
  */
 function agree(earlier: ScanRound, later: ScanRound): boolean {
   const hasNew = (before: readonly ProcessIdentity[], after: readonly ProcessIdentity[]): boolean => {
-    const known = new Set(before.map(identityKey));
-    return after.some((identity) => !known.has(identityKey(identity)));
+    // Both are of this boot, so a pid has one start time at most in each.
+    const known = new Map(before.map(({ pid, startTime }) => [pid, startTime]));
+    return after.some(({ pid, startTime }) => known.get(pid) !== startTime);
   };
   const same = (one: readonly ProcessIdentity[], other: readonly ProcessIdentity[]): boolean =>
     one.length === other.length && !hasNew(one, other);

@@ -19,6 +19,29 @@ describe("signalProcess", () => {
     expect(await signalProcess(root, "SIGTERM")).toBe("gone");
   });
 
+  it("sends a real-time signal by its number", async () => {
+    const { root, find } = await startProgram(
+      "bash",
+      [
+        "-c",
+        'trap "sleep 300 & echo caught \\$!" RTMIN+3; sleep 300 & echo ready $!; while :; do wait; done',
+      ],
+      {},
+    );
+    await find("ready");
+    expect(await signalProcess(root, 37)).toBe("sent");
+    await find("caught");
+  });
+
+  it("refuses a number that is no signal", async () => {
+    const { root } = await startProgram("sleep", ["300"], {});
+    for (const signal of [0, -15, 65, 1.5, Number.NaN]) {
+      await expect(signalProcess(root, signal)).rejects.toThrow(RangeError);
+      await expect(signalTree([root], signal)).rejects.toThrow(RangeError);
+    }
+    expect(await isAlive(root)).toBe(true);
+  });
+
   it("spares a stranger that was given the pid", async () => {
     const { root } = await startProgram("sleep", ["300"], {});
     const former = { ...root, startTime: String(BigInt(root.startTime) - 1n) };
@@ -58,6 +81,20 @@ describe("signalTree", () => {
       gone: [former],
     });
     await until(async () => !(await isAlive(first)) && !(await isAlive(second)), "both are dead");
+  });
+
+  it("lets other work go on while it signals many", async () => {
+    const { root } = await startProgram("sleep", ["300"], {});
+    const former = { ...root, startTime: String(BigInt(root.startTime) - 1n) };
+    let turns = 0;
+    const others = setInterval(() => turns++, 0);
+    const { gone } = await signalTree(
+      Array.from({ length: 1_000 }, () => former),
+      "SIGTERM",
+    );
+    clearInterval(others);
+    expect(gone).toHaveLength(1_000);
+    expect(turns).toBeGreaterThan(0);
   });
 
   it("goes on after a refusal, then names who refused", async () => {

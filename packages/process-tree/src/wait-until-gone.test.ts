@@ -69,6 +69,22 @@ describe("waitUntilGone", () => {
     });
   });
 
+  it("counts a known member as there until it is dead, whatever a scan says", async () => {
+    const { root: first } = await startProgram("sleep", ["300"], {});
+    const { root: second } = await startProgram("sleep", ["300"], {});
+    const blind = async (): Promise<TreeScan> => scanned({});
+    await signalProcess(second, "SIGKILL");
+    expect(
+      await waitUntilGone({ scan: blind, known: [first, second], deadlineAt: within(100) }),
+    ).toMatchObject({
+      gone: false,
+      remaining: [first],
+    });
+    await signalProcess(first, "SIGKILL");
+    const result = await waitUntilGone({ scan: blind, known: [first, second], deadlineAt: within(5_000) });
+    expect(result).toMatchObject({ gone: true });
+  });
+
   it("looks exactly once when the deadline has passed", async () => {
     const answers = [scanned({}), scanned({ settled: false })];
     const next = async (): Promise<TreeScan> =>
