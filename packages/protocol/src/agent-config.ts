@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { deferred } from "./deferred.ts";
 import { hookSchema, readinessSchema, workloadSchema } from "./hook.ts";
 import { nameSchema, placementIdSchema } from "./ids.ts";
 import { publicKeySchema } from "./keys.ts";
@@ -11,44 +12,48 @@ const milliseconds = z.int().check(z.positive(), z.maximum(3_600_000));
 const exitCode = z.int().check(z.minimum(0), z.maximum(255));
 
 /** Which processes are the application, when somebody else executes it. */
-const attachTargetSchema = z.discriminatedUnion("by", [
-  /** Its command waits behind `baton-agent gate`, in a directory that both containers share: the only way to more than a claim. */
-  z.strictObject({ by: z.literal("gate"), directory: absolutePath }),
-  /** Part of its container's cgroup path: an id or a name. */
-  z.strictObject({ by: z.literal("container"), container: z.string().check(z.minLength(4)) }),
-  z.strictObject({ by: z.literal("pidfile"), file: absolutePath }),
-  /** A regular expression on the command line, its words joined by blanks. Must match one tree only. */
-  z.strictObject({
-    by: z.literal("match"),
-    pattern: z.string().check(
-      z.minLength(1),
-      z.refine((pattern) => {
-        try {
-          return Boolean(new RegExp(pattern));
-        } catch {
-          return false;
-        }
-      }, "must be a regular expression"),
-    ),
-  }),
-]);
+const attachTargetSchema = deferred(() =>
+  z.discriminatedUnion("by", [
+    /** Its command waits behind `baton-agent gate`, in a directory that both containers share: the only way to more than a claim. */
+    z.strictObject({ by: z.literal("gate"), directory: absolutePath }),
+    /** Part of its container's cgroup path: an id or a name. */
+    z.strictObject({ by: z.literal("container"), container: z.string().check(z.minLength(4)) }),
+    z.strictObject({ by: z.literal("pidfile"), file: absolutePath }),
+    /** A regular expression on the command line, its words joined by blanks. Must match one tree only. */
+    z.strictObject({
+      by: z.literal("match"),
+      pattern: z.string().check(
+        z.minLength(1),
+        z.refine((pattern) => {
+          try {
+            return Boolean(new RegExp(pattern));
+          } catch {
+            return false;
+          }
+        }, "must be a regular expression"),
+      ),
+    }),
+  ]),
+);
 export type AttachTarget = z.infer<typeof attachTargetSchema>;
 
 /** How an unmodified Krake reaches this agent and is answered; see the names of `KRAKE_…` variables in its documentation. */
-const krakeSchema = z.strictObject({
-  listen: address,
-  /** From `PUT /shutdown` on; a confirmation is sent after it all the same. */
-  deadlineMs: z._default(milliseconds, 30_000),
-  urlVariable: z._default(z.string(), "KRAKE_SHUTDOWN_URL"),
-  tokenVariables: z._default(z.array(z.string()), ["KRAKE_SHUTDOWN_TOKEN", "KRAKE_TOKEN"]),
-  /** The first one that is there is used: ca-bundle.pem, cert.pem, key.pem. */
-  certificateDirectories: z._default(z.array(absolutePath), [
-    "/etc/krake_shutdown_cert",
-    "/etc/krake_shutdown_certs",
-    "/etc/krake_cert",
-    "/etc/krake_certs",
-  ]),
-});
+const krakeSchema = deferred(() =>
+  z.strictObject({
+    listen: address,
+    /** From `PUT /shutdown` on; a confirmation is sent after it all the same. */
+    deadlineMs: z._default(milliseconds, 30_000),
+    urlVariable: z._default(z.string(), "KRAKE_SHUTDOWN_URL"),
+    tokenVariables: z._default(z.array(z.string()), ["KRAKE_SHUTDOWN_TOKEN", "KRAKE_TOKEN"]),
+    /** The first one that is there is used: ca-bundle.pem, cert.pem, key.pem. */
+    certificateDirectories: z._default(z.array(absolutePath), [
+      "/etc/krake_shutdown_cert",
+      "/etc/krake_shutdown_certs",
+      "/etc/krake_cert",
+      "/etc/krake_certs",
+    ]),
+  }),
+);
 
 /** The agent's configuration, complete. Everything below `stateDirectory` outlives the agent. Times in ms. */
 export const agentConfigSchema = z.strictObject({
@@ -61,11 +66,13 @@ export const agentConfigSchema = z.strictObject({
   /** For `listen`; with `clientCa` only clients with a certificate of it are served. Paths of PEM files. */
   tls: z._default(
     z.nullable(
-      z.strictObject({
-        certificate: absolutePath,
-        key: absolutePath,
-        clientCa: z._default(z.nullable(absolutePath), null),
-      }),
+      deferred(() =>
+        z.strictObject({
+          certificate: absolutePath,
+          key: absolutePath,
+          clientCa: z._default(z.nullable(absolutePath), null),
+        }),
+      ),
     ),
     null,
   ),
@@ -74,19 +81,21 @@ export const agentConfigSchema = z.strictObject({
   /** Verifies command tokens. Null: no command is taken over the network. */
   commandKey: z._default(z.nullable(publicKeySchema), null),
   /** Who is told of receipts. */
-  confirm: z._default(z.nullable(z.strictObject({ url: z.url() })), null),
+  confirm: z._default(z.nullable(deferred(() => z.strictObject({ url: z.url() }))), null),
   /** Null: no lease, so nothing keeps a second placement from writing but whoever runs it. */
   storage: z._default(
     z.nullable(
-      z.strictObject({
-        ...storageLocationSchema.shape,
-        /** Whom the lease must name as its owner. */
-        owner: z.string().check(z.minLength(1)),
-        /** A file of { accessKeyId, secretAccessKey } that may write to the control prefix. */
-        control: secretReferenceSchema,
-        /** Pause between two renewals. */
-        renewMs: z.int().check(z.positive()),
-      }),
+      deferred(() =>
+        z.strictObject({
+          ...storageLocationSchema.shape,
+          /** Whom the lease must name as its owner. */
+          owner: z.string().check(z.minLength(1)),
+          /** A file of { accessKeyId, secretAccessKey } that may write to the control prefix. */
+          control: secretReferenceSchema,
+          /** Pause between two renewals. */
+          renewMs: z.int().check(z.positive()),
+        }),
+      ),
     ),
     null,
   ),

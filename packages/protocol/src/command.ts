@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import * as z from "zod/mini";
+import { deferred } from "./deferred.ts";
 import { AppError, type ErrorCode, isAppError } from "./errors.ts";
 import { commandKeySchema, epochSchema, newNonce, operationIdSchema, runSchema } from "./ids.ts";
 import { signJws, verifyJws } from "./jws.ts";
@@ -14,33 +15,39 @@ const keyed = { key: commandKeySchema, operation: operationIdSchema };
  * `stop` ends exactly `run`; `start` turns `grant` into a run; `burn` gives up a grant that was never started;
  * `withdraw` forbids the stop `key` for ever; `open` lets clients in (`/readyz`); `read` changes nothing.
  */
-export const commandSchema = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("stop"), ...keyed, run: runSchema, deadlineMs }),
-  z.strictObject({
-    kind: z.literal("start"),
-    ...keyed,
-    grant: z.string().check(z.minLength(1)),
-    deadlineMs,
-    /** SHA-256 (hex) of the request body, which carries the data keys. */
-    bodySha256: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
-  }),
-  z.strictObject({ kind: z.literal("burn"), ...keyed, grant: z.string().check(z.minLength(1)) }),
-  z.strictObject({ kind: z.literal("withdraw"), ...keyed }),
-  z.strictObject({ kind: z.literal("open"), operation: operationIdSchema, run: runSchema }),
-  z.strictObject({ kind: z.literal("read") }),
-]);
+export const commandSchema = deferred(() =>
+  z.discriminatedUnion("kind", [
+    z.strictObject({ kind: z.literal("stop"), ...keyed, run: runSchema, deadlineMs }),
+    z.strictObject({
+      kind: z.literal("start"),
+      ...keyed,
+      grant: z.string().check(z.minLength(1)),
+      deadlineMs,
+      /** SHA-256 (hex) of the request body, which carries the data keys. */
+      bodySha256: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
+    }),
+    z.strictObject({ kind: z.literal("burn"), ...keyed, grant: z.string().check(z.minLength(1)) }),
+    z.strictObject({ kind: z.literal("withdraw"), ...keyed }),
+    z.strictObject({ kind: z.literal("open"), operation: operationIdSchema, run: runSchema }),
+    z.strictObject({ kind: z.literal("read") }),
+  ]),
+);
 export type Command = z.infer<typeof commandSchema>;
 
 /** The body of `POST /v1/start`: environment variables that are not in the placement's configuration, data keys among them. */
-export const startBodySchema = z.strictObject({ environment: z.record(z.string(), z.string()) });
+export const startBodySchema = deferred(() =>
+  z.strictObject({ environment: z.record(z.string(), z.string()) }),
+);
 export type StartBody = z.infer<typeof startBodySchema>;
 
 /** What is about the token itself is checked first, by hand: it decides between the codes. */
-const claimsSchema = z.object({
-  jti: z.string().check(z.minLength(16)),
-  epoch: epochSchema,
-  command: commandSchema,
-});
+const claimsSchema = deferred(() =>
+  z.object({
+    jti: z.string().check(z.minLength(16)),
+    epoch: epochSchema,
+    command: commandSchema,
+  }),
+);
 
 /** A verified command; the caller still has to refuse a `nonce` it has seen and an `epoch` older than it knows. */
 export interface VerifiedCommand {

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { deferred } from "./deferred.ts";
 import { type PresetName, presetNames, presets } from "./presets.ts";
 import { parseSignal } from "./signals.ts";
 
@@ -45,24 +46,28 @@ const unfit: readonly string[] = [
 ];
 
 /** Readiness is off first. Then: until at most `maxConnections` clients were connected for `quietMs`, `timeoutMs` at the longest. */
-const drainSchema = z.strictObject({
-  /** Before anything is counted: how long load balancers need to see the readiness. */
-  delayMs: z._default(z.int().check(z.nonnegative(), z.maximum(longest)), 0),
-  /** Established connections to the application's listening ports that do not hold up the stop. */
-  maxConnections: z._default(z.int().check(z.nonnegative()), 0),
-  quietMs: z._default(z.int().check(z.nonnegative(), z.maximum(longest)), 0),
-  timeoutMs: milliseconds(longest),
-});
+const drainSchema = deferred(() =>
+  z.strictObject({
+    /** Before anything is counted: how long load balancers need to see the readiness. */
+    delayMs: z._default(z.int().check(z.nonnegative(), z.maximum(longest)), 0),
+    /** Established connections to the application's listening ports that do not hold up the stop. */
+    maxConnections: z._default(z.int().check(z.nonnegative()), 0),
+    quietMs: z._default(z.int().check(z.nonnegative(), z.maximum(longest)), 0),
+    timeoutMs: milliseconds(longest),
+  }),
+);
 
 /** Runs in the application's environment before it is signalled: "save now", "take no more writes". */
-const quiesceSchema = z.strictObject({
-  command: commandLine,
-  /** Takes back what `command` did when the stop is refused: the application shall serve on. */
-  undo: z.optional(commandLine),
-  timeoutMs: z._default(milliseconds(longest), 30_000),
-  /** `refuse`: nothing is signalled and the stop is refused. `continue`: the failure is told in the receipt only. */
-  onFailure: z._default(z.enum(["refuse", "continue"]), "refuse"),
-});
+const quiesceSchema = deferred(() =>
+  z.strictObject({
+    command: commandLine,
+    /** Takes back what `command` did when the stop is refused: the application shall serve on. */
+    undo: z.optional(commandLine),
+    timeoutMs: z._default(milliseconds(longest), 30_000),
+    /** `refuse`: nothing is signalled and the stop is refused. `continue`: the failure is told in the receipt only. */
+    onFailure: z._default(z.enum(["refuse", "continue"]), "refuse"),
+  }),
+);
 
 const hookFields = z.strictObject({
   /** Defaults for one kind of server; whatever is said beside it wins. */
@@ -77,7 +82,7 @@ const hookFields = z.strictObject({
   graceMs: z.optional(milliseconds(longest)),
   /** Further rungs, one after the other. */
   escalation: z._default(
-    z.array(z.strictObject({ signal: signalSchema, graceMs: milliseconds(longest) })),
+    z.array(deferred(() => z.strictObject({ signal: signalSchema, graceMs: milliseconds(longest) }))),
     [],
   ),
   /** Whether SIGKILL may follow the last rung. Off by default: a server may refuse because a save failed. */
@@ -87,13 +92,15 @@ const hookFields = z.strictObject({
   /** Deaths by signal that count as graceful: none unless listed. */
   gracefulSignals: z._default(z.array(signalSchema), []),
   /** A file that the application itself leaves at a clean end. It must be there, and newer than the start of the stop. */
-  marker: z._default(z.nullable(z.strictObject({ file: absolutePath })), null),
+  marker: z._default(z.nullable(deferred(() => z.strictObject({ file: absolutePath }))), null),
   /** Where the application's data lies: nothing below may be open, mapped or locked after the stop, and it is flushed. */
   dataDirectories: z._default(z.array(absolutePath), []),
   /** What leaves at the stop, after the whole tree is gone; its failure makes the stop not graceful. */
   export: z._default(
     z.nullable(
-      z.strictObject({ command: commandLine, timeoutMs: z._default(milliseconds(longest), 60_000) }),
+      deferred(() =>
+        z.strictObject({ command: commandLine, timeoutMs: z._default(milliseconds(longest), 60_000) }),
+      ),
     ),
     null,
   ),
@@ -140,18 +147,22 @@ export const longestStopMs = (hook: Hook): number =>
   (hook.export?.timeoutMs ?? 0);
 
 /** An HTTP path of the application on its own port that answers 2xx once it can serve. */
-export const readinessSchema = z.strictObject({
-  path: httpPath,
-  /** From exec until the first 2xx. */
-  timeoutMs: z._default(milliseconds(longest), 30_000),
-});
+export const readinessSchema = deferred(() =>
+  z.strictObject({
+    path: httpPath,
+    /** From exec until the first 2xx. */
+    timeoutMs: z._default(milliseconds(longest), 30_000),
+  }),
+);
 
 /** A check of the started target before commit: a request that must answer 2xx (a write canary, for one). */
-export const verifySchema = z.strictObject({
-  method: z._default(z.enum(["GET", "POST"]), "POST"),
-  path: httpPath,
-  timeoutMs: z._default(milliseconds(600_000), 10_000),
-});
+export const verifySchema = deferred(() =>
+  z.strictObject({
+    method: z._default(z.enum(["GET", "POST"]), "POST"),
+    path: httpPath,
+    timeoutMs: z._default(milliseconds(600_000), 10_000),
+  }),
+);
 export type Verify = z.infer<typeof verifySchema>;
 
 /** What the agent executes. */

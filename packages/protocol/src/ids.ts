@@ -1,6 +1,7 @@
-import { randomBytes } from "node:crypto";
 import * as z from "zod/mini";
+import { deferred } from "./deferred.ts";
 import { parseAs } from "./parse.ts";
+import { randomBytes } from "./random-bytes.ts";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 
@@ -19,7 +20,7 @@ export const newOperationId = (now: number = Date.now()): string => `op-${sortab
 export const newPlacementId = (now: number = Date.now()): string => `pl-${sortableToken(now)}`;
 export const newDeploymentId = (now: number = Date.now()): string => `dp-${sortableToken(now)}`;
 /** 128 random bits as hex: token ids, grants, the unique bytes of a lease write. */
-export const newNonce = (): string => randomBytes(16).toString("hex");
+export const newNonce = (): string => Buffer.from(randomBytes(16)).toString("hex");
 
 /** Names that people give: DNS labels (RFC 1123), because they become parts of host and object names. */
 export const nameSchema = z
@@ -31,18 +32,20 @@ export const nameSchema = z
     ),
   );
 export const placementIdSchema = z.string().check(z.regex(/^pl-[0-9a-z]{20}$/));
-export const operationIdSchema = z.string().check(z.regex(/^op-[0-9a-z]{20}$/));
-export const deploymentIdSchema = z.string().check(z.regex(/^dp-[0-9a-z]{20}$/));
+export const operationIdSchema = deferred(() => z.string().check(z.regex(/^op-[0-9a-z]{20}$/)));
+export const deploymentIdSchema = deferred(() => z.string().check(z.regex(/^dp-[0-9a-z]{20}$/)));
 /** Names one effect for good: operation, step, attempt (and run); the same key never does a thing twice. */
-export const commandKeySchema = z.string().check(z.regex(/^[A-Za-z0-9._-]{1,200}$/));
+export const commandKeySchema = deferred(() => z.string().check(z.regex(/^[A-Za-z0-9._-]{1,200}$/)));
 export const epochSchema = z.int().check(z.nonnegative());
 
 /** One start of the application: the `counter`-th by this life of the agent in this placement. */
-export const runSchema = z.strictObject({
-  placement: placementIdSchema,
-  instance: z.string().check(z.regex(/^[0-9a-z]{1,40}$/)),
-  counter: z.int().check(z.positive()),
-});
+export const runSchema = deferred(() =>
+  z.strictObject({
+    placement: placementIdSchema,
+    instance: z.string().check(z.regex(/^[0-9a-z]{1,40}$/)),
+    counter: z.int().check(z.positive()),
+  }),
+);
 export type Run = z.infer<typeof runSchema>;
 
 /** A run in words and keys; no two runs that `runSchema` accepts give the same text. */
@@ -55,12 +58,14 @@ export const sameRun = (a: Run | null, b: Run | null): boolean =>
     : a.placement === b.placement && a.instance === b.instance && a.counter === b.counter;
 
 /** No part may hold the dot that joins them, or two effects could share a key. The longest parts give 187 characters. */
-const keyPartsSchema = z.strictObject({
-  operation: operationIdSchema,
-  step: z.string().check(z.regex(/^[a-z0-9-]{1,64}$/, "must be lower-case letters, digits and hyphens")),
-  attempt: z.int().check(z.nonnegative()),
-  run: z.optional(runSchema),
-});
+const keyPartsSchema = deferred(() =>
+  z.strictObject({
+    operation: operationIdSchema,
+    step: z.string().check(z.regex(/^[a-z0-9-]{1,64}$/, "must be lower-case letters, digits and hyphens")),
+    attempt: z.int().check(z.nonnegative()),
+    run: z.optional(runSchema),
+  }),
+);
 
 /**
  * The key of a command's effect; `run` is named where the command is about one run only (a stop).

@@ -1,15 +1,18 @@
 import * as z from "zod/mini";
+import { deferred } from "./deferred.ts";
 import { AppError, type ErrorCode, errorTable } from "./errors.ts";
 
 /** RFC 9457 problem details; `code` is a key of the error table. */
-export const problemSchema = z.object({
-  type: z.string(),
-  title: z.string(),
-  status: z.number(),
-  code: z.string(),
-  detail: z.string(),
-  retry: z.string(),
-});
+export const problemSchema = deferred(() =>
+  z.object({
+    type: z.string(),
+    title: z.string(),
+    status: z.number(),
+    code: z.string(),
+    detail: z.string(),
+    retry: z.string(),
+  }),
+);
 export type Problem = z.infer<typeof problemSchema>;
 
 export const problemContentType = "application/problem+json";
