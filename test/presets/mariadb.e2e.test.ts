@@ -15,8 +15,12 @@ testMysqlLike({
   wrapper,
   client,
   initialise: (dataDirectory) => [
-    ...[install, "--no-defaults", `--datadir=${dataDirectory}`, "--auth-root-authentication-method=normal"],
-    ...["--skip-test-db", "--skip-name-resolve"],
+    install,
+    "--no-defaults",
+    `--datadir=${dataDirectory}`,
+    "--auth-root-authentication-method=normal",
+    "--skip-test-db",
+    "--skip-name-resolve",
   ],
   options,
 });

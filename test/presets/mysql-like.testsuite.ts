@@ -57,8 +57,12 @@ export function testMysqlLike({ preset, server, wrapper, client, initialise, opt
     ];
     const ask = (statement: string) => bed.run([...connect(), "-e", statement]);
     const settings = () => [
-      ...[`--datadir=${datadir}`, `--socket=${socket()}`, `--port=${port}`, "--bind-address=127.0.0.1"],
-      ...[`--pid-file=${join(bed.data, "server.pid")}`, "--skip-name-resolve"],
+      `--datadir=${datadir}`,
+      `--socket=${socket()}`,
+      `--port=${port}`,
+      "--bind-address=127.0.0.1",
+      `--pid-file=${join(bed.data, "server.pid")}`,
+      "--skip-name-resolve",
     ];
     const serve = async (program = server, more: readonly string[] = []) => {
       const life = await bed.begin({

@@ -18,7 +18,10 @@ testMysqlLike({
   wrapper,
   client,
   initialise: (dataDirectory) => [
-    ...[server, "--no-defaults", "--initialize-insecure", `--datadir=${dataDirectory}`],
+    server,
+    "--no-defaults",
+    "--initialize-insecure",
+    `--datadir=${dataDirectory}`,
   ],
   options: isMysql ? options : needing(part, "mysqld here is MariaDB's"),
 });

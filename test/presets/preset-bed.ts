@@ -86,7 +86,13 @@ export async function createPresetBed() {
       const child = spawn(
         process.execPath,
         [
-          ...[agentMain, "run", "--preset", params.preset, "--listen", "127.0.0.1:0", ...local],
+          agentMain,
+          "run",
+          "--preset",
+          params.preset,
+          "--listen",
+          "127.0.0.1:0",
+          ...local,
           ...(params.options ?? []),
           "--",
           ...params.command,
@@ -120,7 +126,7 @@ export async function createPresetBed() {
         const endpoint = agentEndpointSchema.safeParse(await readState("endpoint.json"));
         if (!endpoint.success) return false;
         url = endpoint.data.url;
-        return (await runFacts())?.process != null;
+        return ((await runFacts())?.process ?? null) !== null;
       });
       return {
         pid: child.pid ?? 0,
@@ -171,7 +177,7 @@ export type PresetBed = Awaited<ReturnType<typeof createPresetBed>>;
 interface RunInJournal {
   readonly cookie: string;
   readonly bootId: string;
-  readonly process: { readonly pid: number; readonly startTime: number } | null;
+  readonly process: Omit<ProcessIdentity, "bootId"> | null;
 }
 
 function kill(pid: number): void {

@@ -68,8 +68,10 @@ export function testRedisLike(names: {
     const graceful = { outcome: "graceful", evidenceClass: "proven", exit: { code: 0, signal: null } };
     /** Only the save at SIGTERM meets a directory that takes no write. */
     const lastSaveFails = (): readonly string[] => [
-      ...["--quiesce", `(${quiesceScript}) && chmod 555 ${bed.data}`],
-      ...["--quiesce-undo", quiesce?.undo?.at(-1) ?? ""],
+      "--quiesce",
+      `(${quiesceScript}) && chmod 555 ${bed.data}`,
+      "--quiesce-undo",
+      quiesce?.undo?.at(-1) ?? "",
     ];
 
     it.each([
@@ -168,7 +170,7 @@ export function testRedisLike(names: {
       const knowing = await bed.begin({ preset, options, command, environment: { REDISCLI_AUTH: "sesame" } });
       await answers();
       expect(await knowing.stop()).toMatchObject(graceful);
-      expect(JSON.stringify(await knowing.output())).not.toContain("sesame");
+      expect(knowing.output()).not.toContain("sesame");
     });
 
     it("that a quiesce command shuts down is graceful without a signal: case 12", async () => {
