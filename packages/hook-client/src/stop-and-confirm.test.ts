@@ -67,13 +67,6 @@ describe("a stop", () => {
     expect(agent.ended).toHaveLength(1);
   });
 
-  it("that a caller gave up is joined by the next call of the same operation", async () => {
-    agent.stopMs = 300;
-    await expect(stop({ deadlineMs: 100 })).rejects.toMatchObject({ code: "deadline-exceeded" });
-    expect(await stop()).toMatchObject({ outcome: "graceful" });
-    expect(agent.ended).toHaveLength(1);
-  });
-
   it("finds its receipt when the agent has gone on to another epoch or run since", async () => {
     const { jws, run } = await stop();
     agent.epoch = 4;
@@ -207,7 +200,7 @@ describe("what goes wrong on the way", () => {
 
   it("an agent that lost its state after it took the stop leaves it unknown", async () => {
     agent.stopMs = 60_000;
-    const waiting = failure(stop({ deadlineMs: 1_000 }));
+    const waiting = failure(stop({ deadlineMs: 10_000 }));
     await until(() => polls() > 0);
     agent.forget();
     await agent.close();
@@ -220,29 +213,32 @@ describe("what goes wrong on the way", () => {
     const startedAt = performance.now();
     const late = await failure(stop({ deadlineMs: 200 }));
     expect(late).toMatchObject({ code: "agent-unreachable", meta: { operation, taken: "no", key: null } });
-    expect(performance.now() - startedAt).toBeLessThan(1_500);
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
     const few = await failure(stop({ retry: { retries: 1, firstPauseMs: 1 } }));
     expect(few).toMatchObject({ code: "agent-unreachable", meta: { taken: "no" } });
   });
 
   it("an agent that falls silent after the stop left is unreachable, and the stop may have been taken", async () => {
     agent.breakOn(...Array.from({ length: 50 }, () => ({ on: "stop", how: "after" }) as const));
-    const error = await failure(stop({ deadlineMs: 600 }));
+    const error = await failure(stop({ deadlineMs: 1_500 }));
     expect(error).toMatchObject({ code: "agent-unreachable", meta: { taken: "maybe", run: agent.run } });
   });
 
   it("an agent that answers nonsense until the end has failed, not gone", async () => {
     agent.breakOn(...Array.from({ length: 50 }, () => ({ on: "status", how: 500 }) as const));
-    await expect(stop({ deadlineMs: 500 })).rejects.toMatchObject({ code: "agent-failed" });
+    await expect(stop({ deadlineMs: 1_000 })).rejects.toMatchObject({ code: "agent-failed" });
   });
 
-  it("an agent that answers while its stop stays open exceeds the deadline", async () => {
+  it("an agent that answers while its stop stays open exceeds the deadline, and the next call joins", async () => {
     agent.stopMs = 60_000;
     const startedAt = performance.now();
-    const error = await failure(stop({ deadlineMs: 500 }));
+    const error = await failure(stop({ deadlineMs: 1_000 }));
     expect(error).toMatchObject({ code: "deadline-exceeded", meta: { taken: "yes", operation } });
     expect(error.message).toContain("call again");
-    expect(performance.now() - startedAt).toBeLessThan(1_500);
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    agent.finishAll();
+    expect(await stop()).toMatchObject({ outcome: "graceful" });
+    expect(agent.ended).toHaveLength(1);
   });
 
   it("the caller's signal ends the call with its own reason, and not the stop", async () => {

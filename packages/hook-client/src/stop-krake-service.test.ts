@@ -156,7 +156,9 @@ describe("the trigger", () => {
 
   it("whose answer got lost may have been heard: without a confirmation it is unknown", async () => {
     respond = (socket) => socket.destroy();
-    const error = await failure(stop(address(), { deadlineMs: 300, retry: { retries: 1, firstPauseMs: 1 } }));
+    const error = await failure(
+      stop(address(), { deadlineMs: 1_000, retry: { retries: 1, firstPauseMs: 1 } }),
+    );
     expect(error).toMatchObject({ code: "stop-unknown", meta: { delivered: "maybe", triggers: 2 } });
   });
 
@@ -178,7 +180,7 @@ describe("the trigger", () => {
 describe("a stop without a confirmation", () => {
   it("is unknown at the deadline, and a late one is found by the same operation", async () => {
     const { url, triggers } = await begin({ CONFIRM: "never" });
-    const error = await failure(stop(url, { deadlineMs: 300 }));
+    const error = await failure(stop(url, { deadlineMs: 1_000 }));
     expect(error).toMatchObject({
       code: "stop-unknown",
       meta: { delivered: "yes", answered: 200, operation },
@@ -216,7 +218,7 @@ describe("a stop without a confirmation", () => {
   it("is not helped by one that came before the trigger", async () => {
     const { url } = await begin({ CONFIRM: "never" });
     expect(await confirm()).toEqual({ code: 200, state: "RUNNING" });
-    await expect(stop(url, { deadlineMs: 300 })).rejects.toMatchObject({ code: "stop-unknown" });
+    await expect(stop(url, { deadlineMs: 1_000 })).rejects.toMatchObject({ code: "stop-unknown" });
   });
 });
 
