@@ -14,7 +14,7 @@ import { openDispatcher } from "./open-dispatcher.ts";
 import { type StopOptions, readStopOptions } from "./stop-options.ts";
 import { type StopSession, openSession } from "./stop-session.ts";
 
-/** A stop that ended the run. `graceful` and `already-stopped` went well; after the others acknowledged writes may be lost. */
+/** A stop that ended the run. Only `graceful` says that nothing was lost; after the others acknowledged writes may be. */
 export interface StopResult {
   readonly outcome: Exclude<Outcome, "refused" | "unknown">;
   readonly evidenceClass: Exclude<EvidenceClass, "unknown">;
