@@ -23,12 +23,15 @@ export interface Ladder {
   readonly killed: boolean;
   /** A real-time signal that the main process was sent and had no answer to: it died of it, though Node says "exit status 0". */
   readonly unseenDeath: string | null;
-  /** Sends one rung's signal to whom it is for, and waits until the whole tree is gone or `rungMs` is over. Null: nothing could be seen. */
+  /** Sends one rung's signal to whom it is for, and waits until the whole tree is gone or the rung's time is over. Null: nothing could be seen. */
   climb(rung: {
     readonly signal: string;
     readonly to: Hook["signalTo"];
-    readonly rungMs: number;
+    /** The rung's own. */
+    readonly deadline: Deadline;
     readonly first: Promise<TreeScan>;
+    /** Goes on with the rung before: whoever got its signal does not get it again. */
+    readonly goesOn?: boolean;
   }): Promise<GoneResult | null>;
 }
 
@@ -36,11 +39,11 @@ const rounds = 5;
 
 export function createLadder(params: {
   readonly application: Application;
-  readonly deadline: Deadline;
   /** After the first round of each signal. */
   readonly onSignal: () => void;
 }): Ladder {
-  const { application, deadline, onSignal } = params;
+  const { application, onSignal } = params;
+  let reached = new Set<string>();
   const signals: SentSignal[] = [];
   const failures = new Set<string>();
   let firstSignalAt: number | null = null;
@@ -105,9 +108,8 @@ export function createLadder(params: {
     get unseenDeath() {
       return unseenDeath;
     },
-    async climb({ signal, to, rungMs, first }) {
-      const rungEndAt = performance.now() + rungMs;
-      const reached = new Set<string>();
+    async climb({ signal, to, deadline, first, goesOn = false }) {
+      if (!goesOn) reached = new Set();
       try {
         let scan = await first;
         for (let round = 0; round < rounds && scan.members.length > 0; round += 1) {
@@ -119,7 +121,6 @@ export function createLadder(params: {
         }
         for (;;) {
           const { moved } = deadline;
-          const endAt = Math.min(rungEndAt, deadline.at);
           try {
             return await waitUntilGone({
               scan: async () => {
@@ -128,7 +129,7 @@ export function createLadder(params: {
                 return late;
               },
               known: application.known(),
-              deadlineAt: endAt,
+              deadlineAt: deadline.at,
               pollMs: Math.min(25, 3 + reached.size),
               signal: moved,
             });

@@ -4,14 +4,15 @@ import { waitUntilGone } from "@baton/process-tree";
 import type { Check, Hook, Receipt } from "@baton/protocol";
 import type { Application } from "./application.ts";
 import { concludeStop, remainingOf } from "./conclude-stop.ts";
-import type { Deadline } from "./deadline.ts";
+import { type Deadline, createDeadline } from "./deadline.ts";
 import { drain } from "./drain.ts";
 import type { Ending } from "./facts.ts";
 import { reasonOf } from "./log.ts";
 import { type Proof, beginProof } from "./proof.ts";
 import { type CommandResult, runCommand } from "./run-command.ts";
 import { createLadder } from "./signal-ladder.ts";
-import { type Demand, demandsOf, reserveMs, shareOf } from "./stop-budget.ts";
+import { type Demand, type Phase, createStopBudget, demandsOf } from "./stop-budget.ts";
+import { meterSuspension } from "./suspension.ts";
 
 export interface StopParams {
   readonly application: Application;
@@ -39,27 +40,24 @@ const exitStatusMs = 1_000;
 export async function stopApplication(params: StopParams): Promise<Ending> {
   const { application, hook, deadline, exitedBefore, wasReady } = params;
   const phases: Receipt["phases"] = [];
-  const reserve = reserveMs(deadline.leftMs());
-  let left: readonly Demand[] = demandsOf(hook, wasReady);
-  /** How long the next thing to do may take. */
-  const take = (what: Demand["what"]): number => {
-    const ms =
-      left[0]?.what === what ? shareOf(left, deadline.leftMs() - reserve.verifyMs - reserve.persistMs) : 0;
-    left = left.slice(1);
-    return ms;
+  const budget = createStopBudget(demandsOf(hook, wasReady), deadline);
+  const within = async <T>(what: Demand["what"], act: (own: Phase["deadline"]) => Promise<T>): Promise<T> => {
+    const phase = budget.open(what);
+    return act(phase.deadline).finally(() => phase.close());
   };
   const runHookCommand = async (
     phase: "quiesce" | "export",
     command: readonly string[],
-    timeoutMs: number,
+    own: Deadline,
   ): Promise<CommandResult> => {
     const { workingDirectory } = params;
     const environment = application.environment();
-    const result = await runCommand({ command, environment, workingDirectory, timeoutMs, deadline });
+    const timeoutMs = own.leftMs();
+    const result = await runCommand({ command, environment, workingDirectory, timeoutMs, deadline: own });
     phases.push({ phase, ...result });
     return result;
   };
-  const ladder = createLadder({ application, deadline, onSignal: params.onSignal });
+  const ladder = createLadder({ application, onSignal: params.onSignal });
   const conclude = (end: {
     treeGone: boolean;
     last: GoneResult | null;
@@ -79,8 +77,11 @@ export async function stopApplication(params: StopParams): Promise<Ending> {
     .then(({ members }) => beginProof({ application, members, hook, store: params.store }))
     .catch((error: unknown) => blindProof(reasonOf(error)));
 
-  if (wasReady && hook.drain !== null) {
-    const drained = await drain({ application, drain: hook.drain, timeoutMs: take("drain"), deadline });
+  const { drain: wanted } = hook;
+  if (wasReady && wanted !== null) {
+    const drained = await within("drain", (own) =>
+      drain({ application, drain: wanted, timeoutMs: own.leftMs(), deadline: own }),
+    );
     phases.push({ phase: "drain", ...drained });
     scan = application.scan();
   }
@@ -88,13 +89,14 @@ export async function stopApplication(params: StopParams): Promise<Ending> {
 
   const { quiesce } = wasReady ? hook : { quiesce: null };
   if (quiesce !== null) {
-    const timeoutMs = take("quiesce");
     if (application.ended === null) {
-      const { result, detail } = await runHookCommand("quiesce", quiesce.command, timeoutMs);
+      const { result, detail } = await within("quiesce", (own) =>
+        runHookCommand("quiesce", quiesce.command, own),
+      );
       scan = application.scan();
       if (result !== "done" && quiesce.onFailure === "refuse" && application.ended === null) {
         const seen = await look(application, scan);
-        await takeBack(quiesce.undo, runHookCommand);
+        await takeBack(quiesce.undo, deadline, runHookCommand);
         // Whatever was seen: nothing was asked to end, and nothing was looked at but processes.
         return conclude({
           treeGone: false,
@@ -113,17 +115,30 @@ export async function stopApplication(params: StopParams): Promise<Ending> {
     ...hook.escalation.map(({ signal }) => signal),
     ...(hook.killAllowed ? ["SIGKILL"] : []),
   ];
+  const suspension = meterSuspension();
   let result: GoneResult | null = null;
   for (const signal of rungs) {
     const isKill = signal === "SIGKILL";
-    const rungMs = take(isKill ? "kill" : "signal");
-    if (rungMs > 0)
-      result = await ladder.climb({ signal, to: isKill ? "tree" : hook.signalTo, rungMs, first: scan });
-    else result ??= await look(application, scan);
+    const what = isKill ? "kill" : "signal";
+    const to = isKill ? "tree" : hook.signalTo;
+    for (let goesOn = false; ; goesOn = true) {
+      const first = scan;
+      result = await within(what, (own) =>
+        own.leftMs() > 0
+          ? ladder.climb({ signal, to, deadline: own, first, goesOn })
+          : look(application, first),
+      );
+      // After a time in which everything stood still the application had no chance to do what it was told.
+      const lostMs = suspension.take();
+      if (result?.gone === true || lostMs === 0 || deadline.leftMs() === 0) break;
+      budget.giveBack({ what, ms: lostMs });
+      scan = application.scan();
+    }
     if (result?.gone === true) break;
     scan = application.scan();
     scan.catch(() => undefined);
   }
+  suspension.close();
   seenAt = performance.now();
   const treeGone = result?.gone === true;
   if (ladder.signals.length > 0)
@@ -134,20 +149,23 @@ export async function stopApplication(params: StopParams): Promise<Ending> {
       detail: null,
     });
   if (!treeGone) {
-    if (application.ended === null && quiesce !== null) await takeBack(quiesce.undo, runHookCommand);
+    if (application.ended === null && quiesce !== null)
+      await takeBack(quiesce.undo, deadline, runHookCommand);
     return conclude({ treeGone, last: result });
   }
 
   await Promise.race([application.exited, delay(exitStatusMs, undefined, { ref: false })]);
-  left = left.filter(({ what }) => what === "export");
   const checks: Check[] = [];
-  if (hook.export !== null) {
-    const { result: exported, detail } = await runHookCommand("export", hook.export.command, take("export"));
+  const { export: leaving } = hook;
+  if (leaving !== null) {
+    const { result: exported, detail } = await within("export", (own) =>
+      runHookCommand("export", leaving.command, own),
+    );
     const state = exported === "done" ? "passed" : "failed";
     checks.push({ check: "export", state, detail: detail === null ? [] : [detail] });
   }
   const verifyAt = performance.now();
-  checks.push(...(await begun.check(Math.max(verifyAt, deadline.at - reserve.persistMs))));
+  checks.push(...(await begun.check(Math.max(verifyAt, budget.verifyEndAt))));
   const isVerified = checks.every(({ state }) => state === "passed");
   phases.push({
     phase: "verify",
@@ -160,12 +178,14 @@ export async function stopApplication(params: StopParams): Promise<Ending> {
 
 const undoMs = 5_000;
 
-/** The application lives on: what the quiesce command did is taken back. */
+/** The application lives on: what the quiesce command did is taken back, also when the deadline leaves no time for it. */
 async function takeBack(
   undo: readonly string[] | undefined,
-  run: (phase: "quiesce", command: readonly string[], timeoutMs: number) => Promise<CommandResult>,
+  deadline: Deadline,
+  run: (phase: "quiesce", command: readonly string[], own: Deadline) => Promise<CommandResult>,
 ): Promise<void> {
-  if (undo !== undefined) await run("quiesce", undo, undoMs);
+  const ownMs = Math.max(undoMs / 5, Math.min(undoMs, deadline.leftMs()));
+  if (undo !== undefined) await run("quiesce", undo, createDeadline(performance.now() + ownMs));
 }
 
 /** Nothing could be noted before the stop, so nothing can be said after it. */
