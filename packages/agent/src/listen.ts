@@ -22,10 +22,19 @@ export function listen(
   });
 }
 
-/** Ends its connections too: an answer that is under way is cut off. */
-export function closeServer(server: Server & { closeAllConnections?: () => void }): Promise<void> {
+/** How long an answer may still be under way: whoever waits for the end of a stop hears of it right before the agent's. */
+const answerMs = 300;
+
+/** Ends its connections too, those that wait for an answer a moment later. */
+export function closeServer(
+  server: Server & { closeAllConnections?: () => void; closeIdleConnections?: () => void },
+): Promise<void> {
   return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections?.();
+    const cut = setTimeout(() => server.closeAllConnections?.(), answerMs);
+    server.close(() => {
+      clearTimeout(cut);
+      resolve();
+    });
+    server.closeIdleConnections?.();
   });
 }

@@ -209,7 +209,13 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
     await journal
       .update((facts) => withOperation(facts, record))
       .catch((error: unknown) => log("error", "the stop cannot be recorded", { reason: reasonOf(error) }));
-    return { key: record.key, ending: await endRun(record, deadlineMs, undefined, untilAt) };
+    const ended = endRun(record, deadlineMs, undefined, untilAt);
+    // An end of the agent that joins waits for this receipt too.
+    inBackground(
+      "stop",
+      ended.then(() => undefined),
+    );
+    return { key: record.key, ending: await ended };
   };
 
   const isOpen = (): boolean => machine.state === "running" && journal.facts.run?.open === true;
