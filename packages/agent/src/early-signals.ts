@@ -19,7 +19,9 @@ for (const signal of ending)
   process.on(signal, () => (handlers === null ? void early.push(signal) : handlers.onEnd(signal)));
 const earlyForwarded: NodeJS.Signals[] = [];
 for (const signal of forwarded)
-  process.on(signal, () => (handlers === null ? void earlyForwarded.push(signal) : handlers.onForward(signal)));
+  process.on(signal, () =>
+    handlers === null ? void earlyForwarded.push(signal) : handlers.onForward(signal),
+  );
 
 /** From now on signals go here; those that came before come at once. */
 export function handleSignals(given: SignalHandlers): void {
