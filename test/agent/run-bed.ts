@@ -11,7 +11,12 @@ import { afterAll, afterEach, beforeAll } from "vitest";
 import { type ProcessFact, isAlive, scanTree, signalTree } from "@baton/process-tree";
 import { type AgentStatus, type Receipt, agentStatusSchema, cookieVariable } from "@baton/protocol";
 import { readReceipts } from "../containers/receipts.ts";
-import { until } from "../containers/until.ts";
+import { until as ask } from "../containers/until.ts";
+
+/** A busy machine may take its time; only a test that fails waits so long. */
+const limitMs = 60_000;
+export const until = (what: string, holds: () => boolean | Promise<boolean>): Promise<void> =>
+  ask(what, holds, limitMs);
 
 const repository = join(import.meta.dirname, "../..");
 
@@ -50,7 +55,7 @@ export interface RunningAgent {
   listens(): Promise<void>;
   signal(signal: NodeJS.Signals): void;
   /** Its exit status by shell convention. @throws when it does not end in time */
-  ended(limitMs?: number): Promise<number>;
+  ended(): Promise<number>;
   /** By the local socket, as a preStop hook does. @throws with the problem that is answered */
   stop(deadlineMs?: number): Promise<LocalStop>;
   status(): Promise<AgentStatus>;
@@ -77,8 +82,8 @@ export function useRunBed() {
     await promisify(execFile)("chmod", ["755", directory]);
   }, 90_000);
   afterEach(async () => {
-    for (const agent of open.splice(0)) await end(agent);
-  });
+    await Promise.all(open.splice(0).map((agent) => end(agent)));
+  }, 90_000);
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
   return {
@@ -99,7 +104,12 @@ export type RunBed = ReturnType<typeof useRunBed>;
 function launch(params: RunParams, stateDirectory: string, program: readonly string[]): RunningAgent {
   const { options = [], command, env, stdio = ["ignore", "pipe", "pipe"], cwd, behind = [] } = params;
   const own = [params.mode ?? "run", "--state-directory", stateDirectory, "--listen", "none", ...options];
-  const [file = "", ...args] = [...behind, ...program, ...own, ...(command.length > 0 ? ["--", ...command] : [])];
+  const [file = "", ...args] = [
+    ...behind,
+    ...program,
+    ...own,
+    ...(command.length > 0 ? ["--", ...command] : []),
+  ];
   const child = spawn(file, args, {
     stdio,
     cwd,
@@ -127,7 +137,7 @@ function launch(params: RunParams, stateDirectory: string, program: readonly str
         return (await callLocally(stateDirectory, "GET", "/status", 2_000).catch(() => null)) !== null;
       }),
     signal: (signal) => void child.kill(signal),
-    async ended(limitMs = 30_000) {
+    async ended() {
       const [code, signal] = await Promise.race([
         exit,
         delay(limitMs, undefined, { ref: false }).then(() => {
@@ -144,8 +154,7 @@ function launch(params: RunParams, stateDirectory: string, program: readonly str
         `/stop?deadlineMs=${deadlineMs}`,
         deadlineMs + 20_000,
       )) as LocalStop,
-    status: async () =>
-      agentStatusSchema.parse(await callLocally(stateDirectory, "GET", "/status", 10_000)),
+    status: async () => agentStatusSchema.parse(await callLocally(stateDirectory, "GET", "/status", 10_000)),
     receipts: () => readReceipts(stateDirectory),
     async tree() {
       const journal = await readFile(join(stateDirectory, "journal"), "utf8").catch(() => null);
