@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../containers/until.ts";
 import type { needing } from "./find-program.ts";
-import { type PresetBed, asServerUser, createPresetBed, freePort } from "./preset-bed.ts";
+import { type PresetBed, asServerUser, createPresetBed, freePort, upMs } from "./preset-bed.ts";
 import { type Writer, startWriter } from "./writer.ts";
 
 const clean = /Shutdown complete/;
@@ -69,7 +69,7 @@ export function testMysqlLike({ preset, server, wrapper, client, initialise, opt
         preset,
         command: asServerUser([program, "--no-defaults", ...settings(), ...more]),
       });
-      await until("the server answers", async () => (await ask("select 1").catch(() => "")) === "1\n");
+      await until("the server answers", async () => (await ask("select 1").catch(() => "")) === "1\n", upMs);
       return life;
     };
     const write = async (count: number): Promise<void> => {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../containers/until.ts";
 import { findPart } from "./find-program.ts";
-import { type PresetBed, asServerUser, createPresetBed, freePort } from "./preset-bed.ts";
+import { type PresetBed, asServerUser, createPresetBed, freePort, upMs } from "./preset-bed.ts";
 import { type Writer, startWriter } from "./writer.ts";
 
 const { paths, options } = findPart("PostgreSQL", ["initdb", "postgres", "psql"]);
@@ -46,7 +46,7 @@ describe("PostgreSQL under the preset postgres", options, () => {
       options: agentOptions,
       command: asServerUser(command),
     });
-    await until("the server answers", async () => (await ask("select 1").catch(() => "")) === "1\n");
+    await until("the server answers", async () => (await ask("select 1").catch(() => "")) === "1\n", upMs);
     return life;
   };
   const write = async (count: number): Promise<void> => {

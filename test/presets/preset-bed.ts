@@ -23,6 +23,8 @@ const agentMain = fileURLToPath(new URL("../../packages/agent/src/main.ts", impo
 const isRoot = process.getuid?.() === 0;
 /** nobody: servers refuse to be root, and root would write to any directory. */
 const serverUser = 65_534;
+/** The build machine is slow, and other suites run beside this one. */
+export const upMs = 60_000;
 /** Above any deadline of a stop. */
 const commandMs = 100_000;
 
@@ -38,7 +40,7 @@ export interface AgentLife {
   readonly mainPid: () => Promise<number>;
   /** What agent and application wrote. */
   readonly output: () => string;
-  /** By `baton-agent stop --wait`; the newest receipt. */
+  /** By `baton-agent stop --wait`; its receipt. */
   readonly stop: (deadlineMs?: number) => Promise<Receipt>;
   readonly status: () => Promise<AgentStatus>;
   /** What a load balancer sees. */
@@ -120,26 +122,33 @@ export async function createPresetBed() {
       };
       lives.push({ child, members });
       let url = "";
-      await until("the agent is up", async () => {
-        if (child.exitCode !== null || child.signalCode !== null)
-          throw new Error(`the agent ended with ${child.exitCode ?? child.signalCode}: ${output}`);
-        const endpoint = agentEndpointSchema.safeParse(await readState("endpoint.json"));
-        if (!endpoint.success) return false;
-        url = endpoint.data.url;
-        return ((await runFacts())?.process ?? null) !== null;
-      });
+      await until(
+        "the agent is up",
+        async () => {
+          if (child.exitCode !== null || child.signalCode !== null)
+            throw new Error(`the agent ended with ${child.exitCode ?? child.signalCode}: ${output}`);
+          const endpoint = agentEndpointSchema.safeParse(await readState("endpoint.json"));
+          if (!endpoint.success) return false;
+          url = endpoint.data.url;
+          return ((await runFacts())?.process ?? null) !== null;
+        },
+        upMs,
+      );
       return {
         pid: child.pid ?? 0,
         output: () => output,
         mainPid: async () => (await runFacts())?.process?.pid ?? 0,
         async stop(deadlineMs = 60_000) {
-          const args = ["stop", "--wait", "--deadline-ms", String(deadlineMs), ...local];
-          // Status 1 says that it is not proven to be gone: the receipt says why.
-          await run([process.execPath, agentMain, ...args]).catch((error: unknown) => {
-            if ((error as { readonly code?: unknown }).code !== 1) throw error;
+          const args = [agentMain, "stop", "--wait", "--deadline-ms", String(deadlineMs), ...local];
+          const said = await run([process.execPath, ...args]).catch((error: unknown) => {
+            const { code, stdout } = error as { readonly code?: unknown; readonly stdout?: string };
+            // It is not proven to be gone: the receipt says why.
+            if (code === 1 && stdout !== undefined) return stdout;
+            throw error;
           });
-          const receipt = (await readReceipts(stateDirectory)).at(-1);
-          if (receipt === undefined) throw new Error(`there is no receipt: ${output}`);
+          const [, key] = /receipt (\S+)/.exec(said) ?? [];
+          const receipt = (await readReceipts(stateDirectory)).find((one) => one.key === key);
+          if (receipt === undefined) throw new Error(`there is no receipt: ${said}${output}`);
           return receipt;
         },
         status: async () =>

@@ -3,7 +3,14 @@ import { hookSchema } from "@baton/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../containers/until.ts";
 import { findPart } from "./find-program.ts";
-import { type AgentLife, type PresetBed, asServerUser, createPresetBed, freePort } from "./preset-bed.ts";
+import {
+  type AgentLife,
+  type PresetBed,
+  asServerUser,
+  createPresetBed,
+  freePort,
+  upMs,
+} from "./preset-bed.ts";
 import { type Writer, startWriter } from "./writer.ts";
 
 /** What a stop by the preset promises, of Redis and of those that come from it. */
@@ -40,7 +47,11 @@ export function testRedisLike(names: {
         options: ["--application-port", String(port), ...agentOptions],
         command: asServerUser([server, "--port", String(port), "--dir", bed.data, ...settings]),
       });
-      await until("the server answers", async () => (await ask("ping").catch(() => "")).startsWith("PONG"));
+      await until(
+        "the server answers",
+        async () => (await ask("ping").catch(() => "")).startsWith("PONG"),
+        upMs,
+      );
       return life;
     };
     const write = async (count: number): Promise<void> => {
@@ -159,7 +170,11 @@ export function testRedisLike(names: {
       const command = asServerUser([server, "--port", String(port), "--dir", bed.data, ...settings]);
       const options = ["--application-port", String(port)];
       const answers = () =>
-        until("the server answers", async () => (await ask("ping").catch(() => "")).startsWith("NOAUTH"));
+        until(
+          "the server answers",
+          async () => (await ask("ping").catch(() => "")).startsWith("NOAUTH"),
+          upMs,
+        );
       const without = await bed.begin({ preset, options, command });
       await answers();
       const refused = await without.stop();
