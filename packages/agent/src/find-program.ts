@@ -13,7 +13,15 @@ export function findProgram(params: {
   readonly workingDirectory: string | undefined;
 }): FoundProgram {
   const { program, path, workingDirectory } = params;
-  const directory = resolve(workingDirectory ?? ".");
+  const directory =
+    workingDirectory === undefined ? ownDirectory() : resolve(ownDirectory(), workingDirectory);
+  if (workingDirectory !== undefined && !isDirectory(directory))
+    // Otherwise Node would say that the program is missing.
+    return {
+      kind: "missing",
+      status: 127,
+      detail: `cannot execute "${program}": there is no working directory ${directory}`,
+    };
   const candidates = program.includes("/")
     ? [resolve(directory, program)]
     : (path ?? "/usr/local/bin:/usr/bin:/bin")
@@ -40,4 +48,17 @@ export function findProgram(params: {
     return { kind: "forbidden", status: 126, detail: `cannot execute "${program}": ${forbidden}` };
   const where = program.includes("/") ? "there is no such file" : "it is in no directory of PATH";
   return { kind: "missing", status: 127, detail: `cannot execute "${program}": ${where}` };
+}
+
+/** Ours may have been deleted: what is looked for by an absolute path is found all the same. */
+function ownDirectory(): string {
+  try {
+    return process.cwd();
+  } catch {
+    return "/";
+  }
+}
+
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
