@@ -41,7 +41,8 @@ export function createKrakeMode(deps: {
   let confirming: AbortController | null = null;
   let confirmedAt = Number.NEGATIVE_INFINITY;
 
-  const record = (state: KrakeFacts["state"]): Promise<unknown> =>
+  const record = async (state: KrakeFacts["state"]): Promise<unknown> =>
+    closed.signal.aborted ||
     note(context, (facts) => ({ ...facts, krake: { state, run: facts.run?.run ?? null } }));
   /** A run that was started since is not what the confirmation speaks of. */
   const holds = (): boolean => journal.facts.starting === null && isForKrake(journal.facts);
