@@ -143,7 +143,7 @@ export async function createPresetBed() {
           const said = await run([process.execPath, ...args]).catch((error: unknown) => {
             const { code, stdout } = error as { readonly code?: unknown; readonly stdout?: string };
             // It is not proven to be gone: the receipt says why.
-            if (code === 1 && stdout !== undefined) return stdout;
+            if (code === 1 && stdout?.includes("receipt")) return stdout;
             throw error;
           });
           const [, key] = /receipt (\S+)/.exec(said) ?? [];
