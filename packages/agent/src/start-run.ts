@@ -1,4 +1,12 @@
-import { AppError, type Run, isAppError, longestStopMs, toAppError, toProblem } from "@baton/protocol";
+import {
+  AppError,
+  type Run,
+  isAppError,
+  longestStopMs,
+  sameRun,
+  toAppError,
+  toProblem,
+} from "@baton/protocol";
 import { type AgentContext, note } from "./agent-context.ts";
 import type { StateMachine } from "./agent-state.ts";
 import type { Application } from "./application.ts";
@@ -76,7 +84,11 @@ export async function executeRun(
     return null;
   }
 
-  await note(context, (facts) => ({ ...facts, starting: null, run: planned }));
+  await note(context, (facts) =>
+    facts.starting === null && sameRun(facts.run?.run ?? null, planned.run)
+      ? facts
+      : { ...facts, starting: null, run: planned },
+  );
   // Whoever sent the command may have stopped waiting, and must not be surprised by a start.
   if (performance.now() > deadlineAt)
     return giveUp(

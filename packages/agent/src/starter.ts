@@ -19,7 +19,7 @@ export interface Starter {
   begin(record: OperationRecord, planned: RunFacts, secrets: Readonly<Record<string, string>>): Promise<void>;
   /** Takes up a start of an earlier life whose application lives. */
   resume(record: OperationRecord): Promise<void>;
-  /** Without a command, where the configuration says so and nothing forbids it. */
+  /** Without a command, where the configuration says so and nothing forbids it. Resolves once it is begun; executed, where no lease is asked. */
   startByItself(): Promise<void>;
   /** A stop comes: what was not executed yet will not be. Resolves once that is decided. */
   giveWay(): Promise<void>;
@@ -75,8 +75,10 @@ export function createStarter(deps: StarterDeps): Starter {
     const { state } = machine;
     const start = ownStart({ context, recovered, state, counter: counter + 1, noNewPrivileges });
     if (start === null) return;
+    // Without a lease nothing comes between the intent and the execution, which one durable write less does not delay.
+    const intent = config.storage === null ? { run: start.planned } : { starting: start.planned };
     await journal.update(
-      (facts) => withOperation({ ...facts, starting: start.planned }, start.record),
+      (facts) => withOperation({ ...facts, ...intent }, start.record),
       () => inBackground(launchByItself(start)),
     );
   };
@@ -113,8 +115,11 @@ export function createStarter(deps: StarterDeps): Starter {
       await bringUp({ ...shared, application, execAt, executedAt });
     },
     async startByItself() {
-      if (executor.appears === undefined) await startOnce();
-      else if (config.start === "immediately") inBackground(keepTaking(executor.appears));
+      if (executor.appears === undefined) {
+        await startOnce();
+        // What is loaded next would hold it up; a lease may take longer than a probe waits.
+        if (config.storage === null) await executing;
+      } else if (config.start === "immediately") inBackground(keepTaking(executor.appears));
     },
     async giveWay() {
       abort.abort();
