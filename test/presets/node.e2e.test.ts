@@ -60,7 +60,7 @@ describe("Node under the preset node", () => {
       evidenceClass: "proven",
       exit: { code: null, signal: "SIGTERM" },
     });
-    await expect(slow).rejects.toThrow();
+    await expect(slow).rejects.toThrow("socket hang up");
   });
 
   it("behind npm start answers a request that is under way, but its exit status is npm's", async () => {

@@ -38,7 +38,7 @@ const server = { ...generic, signalTo: "main", graceMs: 60_000 } as const;
 /**
  * Writers are paused, then everything is saved, whatever the save points say: a server without any exits at SIGTERM without a save. With
  * some it saves once more at SIGTERM, and does not exit if that fails. Needs a server from 6.2 on, which can pause writes alone; an older
- * one refuses the pause, and so the stop. The reply is what counts, since clients before 7.0 end with 0 after an error as well. Password: REDISCLI_AUTH.
+ * one refuses the pause, and so the stop. The reply is what counts, since a client ends with 0 after an error as well, and old ones know no `-e`. Password: REDISCLI_AUTH.
  */
 const redisLike = (client: string): Preset => {
   const say = `say() { reply=$(${client} -p "\${PORT:-6379}" "$@"); echo "$reply"; [ "$reply" = OK ]; }`;
@@ -62,12 +62,16 @@ export const presets: Readonly<Record<PresetName, Preset>> = {
   generic,
   redis: redisLike("redis-cli"),
   valkey: redisLike("valkey-cli"),
-  /** SIGINT is the fast shutdown: SIGTERM waits for every client to leave, SIGQUIT leaves recovery for the next start. */
+  /**
+   * SIGINT is the fast shutdown: SIGTERM waits for every client to leave and lets no new one in, which cannot be taken back; SIGQUIT leaves
+   * recovery for the next start.
+   */
   postgres: { ...server, signal: "SIGINT" },
   mysql: mysqlLike,
   mariadb: mysqlLike,
   /** SIGQUIT finishes the requests that are under way; SIGTERM cuts them off. */
   nginx: { ...server, signal: "SIGQUIT" },
+  /** Of the program itself: `npm start` ends by the signal before the program does, whatever that one's status is. */
   node: generic,
   /** The JVM ends with 143 after its shutdown hooks ran, also when all is well. */
   jvm: { ...generic, gracefulExitCodes: [0, 143] },
