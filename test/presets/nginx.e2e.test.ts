@@ -115,6 +115,7 @@ http {
     const script = `${begin}; : > ${bed.data}/left; trap "exit 0" QUIT; while :; do sleep 0.2; done`;
     const life = await serve(["--grace-ms", "12000"], ["sh", "-c", script, "sh", ...server()]);
     await until("its parent left", () => existsSync(join(bed.data, "left")));
+    await until("it has said its id", async () => (await masterPid()) > 0);
     const old = await masterPid();
     process.kill(old, "SIGUSR2");
     await until("the new master runs", async () => ![0, old].includes(await masterPid()), upMs);
@@ -165,6 +166,8 @@ http {
   );
 
   const expectNoProofWhileServing = async (life: AgentLife) => {
+    // It listens before it writes its id, and 0 would be the test's own process group.
+    await until("it has said its id", async () => (await masterPid()) > 0);
     const master = await masterPid();
     try {
       const { evidenceClass } = await life.stop();
