@@ -75,7 +75,10 @@ describe("the agent's process", () => {
       await asked;
       await bed.begin();
       await bed.stop({ run, epoch, key: "op.stop.1" });
-      expect(await bed.receipt("op.stop.1")).toMatchObject({ evidenceClass: "proven", run });
+      const receipt = await bed.receipt("op.stop.1");
+      expect(receipt).toMatchObject({ evidenceClass: "proven", run });
+      // Whoever did not see the status must not call it graceful; nor say that it was over before anybody asked.
+      expect(receipt.outcome).toBe(receipt.exit === null ? "crashed-during-stop" : "graceful");
       expect(await bed.processes()).toEqual([]);
       expect(kindsOf(await bed.effects()).filter((effect) => effect === "exec")).toHaveLength(1);
       await bed.end();

@@ -5,7 +5,8 @@ import { countConnections } from "./connections.ts";
 import type { Deadline } from "./deadline.ts";
 import { reasonOf } from "./log.ts";
 
-const pollMs = 50;
+/** A look at the table of sockets may take 20 ms. */
+const pollMs = 250;
 
 /**
  * Waits until at most `maxConnections` clients were connected for `quietMs`. Readiness is off already. A count that fails is no zero: it starts the
@@ -45,7 +46,12 @@ export async function drain(params: {
     if (count !== null) last = `${count} connected`;
     quietSince = count !== null && count <= wanted.maxConnections ? (quietSince ?? now) : null;
     if (quietSince !== null && now - quietSince >= wanted.quietMs)
-      return { result: "done", ms: now - startedAt, detail: last };
+      // A delay that was cut short may not have been long enough for the load balancers.
+      return {
+        result: now - startedAt < wanted.delayMs ? "late" : "done",
+        ms: now - startedAt,
+        detail: last,
+      };
     if (now >= endAt()) return { result: "late", ms: now - startedAt, detail: last };
     await pause(pollMs);
   }

@@ -10,10 +10,13 @@ import { type Ending, changeRun } from "./facts.ts";
 import { isStopped } from "./judge-ending.ts";
 import { reasonOf } from "./log.ts";
 import { type Proof, beginProof } from "./proof.ts";
+import { type SocketProof, observeSockets } from "./socket-proof.ts";
 import { stopApplication } from "./stop-application.ts";
 import { storeAddress } from "./store-address.ts";
 
 const leaseStopMs = 2_000;
+/** The main process is gone already: what it held cannot be asked any more. */
+const nobody = { members: [], unreadable: [] };
 
 export interface StopOrder {
   readonly key: string;
@@ -35,6 +38,8 @@ export interface RunKeeper {
   keep(application: Application): void;
   /** To be called when the machine left `starting`, where an exit is somebody else's to see. */
   noticeExit(): void;
+  /** Notes what it looks like while it serves, for the case that it ends unasked. */
+  observe(application: Application): Promise<void>;
   /** Lets go of the run without a word to it. */
   release(): void;
   /** Ends the run; a second caller joins the first. Needs a run. Never rejects. */
@@ -59,6 +64,7 @@ export function createRunKeeper(
   let ending: Promise<Ending> | null = null;
   let deadline: Deadline | null = null;
   let watch: AbortController | null = null;
+  let seen: SocketProof | null = null;
 
   /** Records a proven end, then gives the lease back; the two do not need each other. */
   const conclude = async (ended: Application, end: Ending, by: "stop" | "itself"): Promise<Ending> => {
@@ -86,7 +92,13 @@ export function createRunKeeper(
     let proof: Proof | null = null;
     for (let waitMs = 2_000; !abort.aborted; waitMs = 60_000) {
       try {
-        proof ??= await beginProof({ application: rest, members: [], hook: config.hook, store });
+        proof ??= await beginProof({
+          application: rest,
+          scan: nobody,
+          hook: config.hook,
+          store,
+          earlier: seen,
+        });
         const deadlineAt = performance.now() + waitMs;
         const pollMs = waitMs === 2_000 ? 5 : 250;
         const known = rest.known();
@@ -94,6 +106,9 @@ export function createRunKeeper(
         const result = await waitUntilGone({ scan, known, deadlineAt, pollMs, signal: abort });
         const checks = result.gone ? await proof.check(performance.now() + waitMs) : [];
         if (abort.aborted) return;
+        const open = checks.filter(({ state }) => state !== "passed");
+        if (open.length > 0)
+          log("warn", "the application ended, but not all of it is over", { checks: open });
         if (isStopped({ treeGone: result.gone, checks })) {
           log("warn", "the application ended by itself", { exit: rest.ended?.exit ?? null });
           const end = endedByItself(rest, checks);
@@ -131,6 +146,7 @@ export function createRunKeeper(
       hook: config.hook,
       deadline: order.deadline,
       store,
+      earlier: seen,
       workingDirectory: config.workload?.workingDirectory,
       firstScan: order.firstScan ?? target.scan(),
       exitedBefore,
@@ -166,6 +182,7 @@ export function createRunKeeper(
     },
     keep(kept) {
       application = kept;
+      seen = null;
       kept.exited
         .then(() => onExit(kept))
         .catch((error: unknown) =>
@@ -174,6 +191,12 @@ export function createRunKeeper(
     },
     noticeExit() {
       if (application !== null && application.ended !== null) onExit(application);
+    },
+    async observe(living) {
+      const scan = await living.scan();
+      const { since, noNewPrivileges } = living.facts;
+      const sockets = await observeSockets({ scan, store, since, noNewPrivileges });
+      if (application === living && sockets.hasSeen) seen = sockets;
     },
     release() {
       application = null;

@@ -163,7 +163,7 @@ export async function bringUp(params: StartParams & Executed): Promise<void> {
     // It may have ended between its answer and now, while nobody looked.
     keeper.noticeExit();
     // A process that later hides its mark (setproctitle) and leaves its kin is found again only if it was seen before.
-    setTimeout(() => void application.scan().catch(() => undefined), observeMs).unref();
+    setTimeout(() => void keeper.observe(application).catch(() => undefined), observeMs).unref();
   } else if (result === "aborted") {
     await note(context, (facts) => failed(facts, record.key, overtaken));
   } else {

@@ -9,6 +9,7 @@ import { drain } from "./drain.ts";
 import type { Ending } from "./facts.ts";
 import { reasonOf } from "./log.ts";
 import { type Proof, beginProof } from "./proof.ts";
+import type { SocketProof } from "./socket-proof.ts";
 import { type CommandResult, runCommand } from "./run-command.ts";
 import { createLadder } from "./signal-ladder.ts";
 import { type Demand, type Phase, createStopBudget, demandsOf } from "./stop-budget.ts";
@@ -20,6 +21,8 @@ export interface StopParams {
   readonly deadline: Deadline;
   /** The store, whose sockets must be drained. Null: none is configured. */
   readonly store: { readonly host: string; readonly port: number } | null;
+  /** What was seen of its sockets while it served. */
+  readonly earlier: SocketProof | null;
   readonly workingDirectory: string | undefined;
   /** A scan that was begun already. */
   readonly firstScan: Promise<TreeScan>;
@@ -74,7 +77,9 @@ export async function stopApplication(params: StopParams): Promise<Ending> {
   let scan = params.firstScan;
   // What the tree holds must be known before it is told to let go.
   const proof = scan
-    .then(({ members }) => beginProof({ application, members, hook, store: params.store }))
+    .then((seen) =>
+      beginProof({ application, scan: seen, hook, store: params.store, earlier: params.earlier }),
+    )
     .catch((error: unknown) => blindProof(reasonOf(error)));
 
   const { drain: wanted } = hook;
@@ -121,18 +126,20 @@ export async function stopApplication(params: StopParams): Promise<Ending> {
     const isKill = signal === "SIGKILL";
     const what = isKill ? "kill" : "signal";
     const to = isKill ? "tree" : hook.signalTo;
-    for (let goesOn = false; ; goesOn = true) {
+    for (let goesOn = false, hadTime = true; hadTime; goesOn = true) {
       const first = scan;
-      result = await within(what, (own) =>
-        own.leftMs() > 0
+      result = await within(what, (own) => {
+        hadTime = own.leftMs() > 0;
+        return hadTime
           ? ladder.climb({ signal, to, deadline: own, first, goesOn })
-          : look(application, first),
-      );
+          : look(application, first);
+      });
       // After a time in which everything stood still the application had no chance to do what it was told.
       const lostMs = suspension.take();
-      if (result?.gone === true || lostMs === 0 || deadline.leftMs() === 0) break;
+      if (result?.gone === true || lostMs === 0) break;
       budget.giveBack({ what, ms: lostMs });
       scan = application.scan();
+      scan.catch(() => undefined);
     }
     if (result?.gone === true) break;
     scan = application.scan();

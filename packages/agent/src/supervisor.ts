@@ -142,6 +142,9 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
     if (run !== null && ending !== null) {
       // The lease may name this run still: a start that was cut off, or one that could have been followed in its slot.
       if (record.late && run.endedBy !== "stop") await lease.end(run, 2_000);
+      // Asked for in a life of the agent that did not see its end: gone by proof, but nobody knows how.
+      if (!record.late && run.endedBy === "itself" && ending.exit === null)
+        ending = { ...ending, outcome: "crashed-during-stop" };
     } else {
       const deadline = createDeadline(performance.now() + deadlineMs);
       ending = await keeper.stop({ key, operation, epoch, deadline, firstScan, by: "stop" });

@@ -1,13 +1,25 @@
 /** Facts about a Linux process tree, read from /proc. What cannot be known throws or is listed. */
+export { containerOf, sameContainer } from "./container.ts";
 export type { Cookie, UnreadableReason } from "./environment.ts";
+export { heldSockets } from "./held-sockets.ts";
+export type { HeldSockets } from "./held-sockets.ts";
 export type { FoundBy } from "./kinship.ts";
+export { observeListening, releasedListening } from "./listening.ts";
+export type { ListeningRelease, ListeningWatch, ObserveListeningOptions, SocketHolder } from "./listening.ts";
+export { openFiles } from "./open-files.ts";
+export type { OpenFiles, OpenFilesOptions } from "./open-files.ts";
 export { identify, isAlive, readBootId } from "./process-identity.ts";
 export type { ProcessIdentity } from "./process-identity.ts";
 export { readStat } from "./process-stat.ts";
 export type { ProcessStat } from "./process-stat.ts";
 export { hasNoNewPrivileges } from "./process-status.ts";
+export { drainedRemote, observeRemote } from "./remote-sockets.ts";
+export type { RemoteDrain, RemoteWatch } from "./remote-sockets.ts";
 export type { ProcessFact, ScanTreeOptions, TreeScan, UnreadableProcess } from "./scan-facts.ts";
 export { scanTree } from "./scan-tree.ts";
 export { signalProcess, signalTree } from "./signal-process.ts";
+export type { Endpoint } from "./socket-address.ts";
+export { nameSocket, readSocketTable } from "./socket-table.ts";
+export type { InetSocket, SocketRow, UnixSocket } from "./socket-table.ts";
 export { waitUntilGone } from "./wait-until-gone.ts";
 export type { GoneResult, WaitUntilGoneOptions } from "./wait-until-gone.ts";

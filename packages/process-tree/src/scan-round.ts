@@ -21,10 +21,10 @@ export interface ScanRound {
 /**
  * One look at every process, without a pause.
  *
- * A member of the round right before that is still listed is not read again: it counts as it was. That can
- * only err towards "still there" — a round that finds nothing has nothing to take over and has read every
- * process itself — and no number comes round to a stranger within one scan, as all of pid_max would have to
- * be used up in these milliseconds. What a member did meanwhile shows in its children, which are read.
+ * A member taken over from the round right before is not read again while it is listed: it counts as it was. That
+ * can only err towards "still there" — a round that finds nothing has nothing to take over and has read every
+ * process itself — and no number comes round to a stranger within one scan, as all of pid_max would have to be used
+ * up in these milliseconds. What a member did meanwhile shows in its children, which are read.
  */
 export function scanOnce(
   { cookie, roots, since, exclude }: ScanTreeOptions,

@@ -1,13 +1,9 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { lookAsUser, NOBODY } from "./fixtures/look.ts";
+import { rootOnly } from "./fixtures/root-only.ts";
 import { endFixtures, startProgram } from "./fixtures/start-fixture.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
 import type { ScanTreeOptions, TreeScan, UnreadableProcess } from "./scan-facts.ts";
-
-const rootOnly = {
-  skip: process.getuid?.() !== 0,
-  meta: { needs: { part: "root", reason: "the tests run as an ordinary user" } },
-};
 
 afterEach(endFixtures);
 
