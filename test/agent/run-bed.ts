@@ -147,13 +147,13 @@ function launch(params: RunParams, stateDirectory: string, program: readonly str
       if (typeof code === "number") return code;
       return 128 + (constants.signals as Record<string, number>)[String(signal)]!;
     },
-    stop: async (deadlineMs = 20_000) =>
-      (await callLocally(
-        stateDirectory,
-        "POST",
-        `/stop?deadlineMs=${deadlineMs}`,
-        deadlineMs + 20_000,
-      )) as LocalStop,
+    stop(deadlineMs = 20_000) {
+      const limit = deadlineMs + 20_000;
+      const stopped = callLocally(stateDirectory, "POST", `/stop?deadlineMs=${deadlineMs}`, limit);
+      // A test that fails before it waits for this fails for its own reason.
+      stopped.catch(() => undefined);
+      return stopped as Promise<LocalStop>;
+    },
     status: async () => agentStatusSchema.parse(await callLocally(stateDirectory, "GET", "/status", 10_000)),
     receipts: () => readReceipts(stateDirectory),
     async tree() {
