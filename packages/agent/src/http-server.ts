@@ -20,7 +20,7 @@ import type { Log } from "./log.ts";
 import { metricsContentType } from "./metrics-text.ts";
 import type { Operations } from "./operations.ts";
 import { sendHttpProblem, sendJson, sendProblem } from "./problem-response.ts";
-import { bodyLimitBytes, readBody } from "./read-body.ts";
+import { bodyLimitBytes, hasBody, readBody } from "./read-body.ts";
 import type { Receipts } from "./receipts.ts";
 import type { Supervisor } from "./supervisor.ts";
 
@@ -266,6 +266,3 @@ function urlOf(request: IncomingMessage): URL | null {
   // The host is not ours to believe: only path and query are used.
   return URL.parse(request.url ?? "", "http://agent");
 }
-
-const hasBody = ({ headers }: IncomingMessage): boolean =>
-  headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? "0") > 0;

@@ -59,7 +59,7 @@ export async function zombieMetrics(): Promise<Metric[]> {
 }
 
 /** Children that are zombies; cheap, since only these are looked at. */
-async function countZombies(parent: number): Promise<number> {
+export async function countZombies(parent: number): Promise<number> {
   const children = readFileSync(`/proc/${parent}/task/${parent}/children`, "utf8").split(" ").filter(Boolean);
   const stats = await Promise.all(children.map((pid) => readStat(Number(pid)).catch(() => null)));
   return stats.filter((stat) => stat?.state === "Z" && stat.threads <= 1).length;

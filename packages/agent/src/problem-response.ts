@@ -1,6 +1,7 @@
 import type { ServerResponse } from "node:http";
 import { isAppError, problemContentType, toAppError, toProblem } from "@baton/protocol";
 import { type Log, reasonOf } from "./log.ts";
+import { hasBody } from "./read-body.ts";
 
 /** The one place where failures become answers. What is not an AppError is told to the log only: its text may hold what was sent to us. */
 export function sendProblem(response: ServerResponse, error: unknown, log: Log): void {
@@ -31,7 +32,7 @@ export const sendJson = (response: ServerResponse, status: number, body: unknown
 function send(response: ServerResponse, status: number, type: string, body: unknown): void {
   if (response.headersSent || response.destroyed) return;
   // What was not read of the body must not be taken for the next request.
-  if (!response.req.complete) response.setHeader("connection", "close");
+  if (!response.req.complete && hasBody(response.req)) response.setHeader("connection", "close");
   const text = JSON.stringify(body);
   const length = Buffer.byteLength(text);
   response.writeHead(status, { "content-type": type, "content-length": length, "cache-control": "no-store" });

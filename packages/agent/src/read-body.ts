@@ -22,3 +22,6 @@ export function readBody(request: IncomingMessage): Promise<string | null> {
     request.once("error", reject);
   });
 }
+
+export const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? "0") > 0;
