@@ -6,6 +6,9 @@ import { deviceOf, isBelow, mountOf, placeOn, readMounts } from "./mounts.ts";
 import type { Mount, Place } from "./mounts.ts";
 import type { ProcessStat } from "./process-stat.ts";
 
+/** Read once: Node offers no way into another namespace. */
+let ownNamespace: string | undefined;
+
 /** A folder by where it is on its file system, and after that what is mounted below it. */
 export interface Folder {
   /** Without symbolic links. */
@@ -93,7 +96,8 @@ function mappedFiles(stat: ProcessStat): ReadonlySet<string> {
 /** The mounts that a process sees: ours, as with most, or its own. Null when it ended. */
 function mountsOf(process: string, ownMounts: readonly Mount[]): readonly Mount[] | null {
   const namespace = unlessGone(() => readlinkSync(`${process}/ns/mnt`));
-  return namespace === readlinkSync("/proc/self/ns/mnt") ? ownMounts : readMounts(process);
+  ownNamespace ??= readlinkSync("/proc/self/ns/mnt");
+  return namespace === ownNamespace ? ownMounts : readMounts(process);
 }
 
 /** A file may also be named so; then it loses its name's end, but stays where it is. */
