@@ -44,6 +44,9 @@ export function createLadder(params: {
 }): Ladder {
   const { application, onSignal } = params;
   let reached = new Set<string>();
+  const main = new AbortController();
+  const mainEnded = main.signal;
+  void application.exited.then(() => main.abort());
   const signals: SentSignal[] = [];
   const failures = new Set<string>();
   let firstSignalAt: number | null = null;
@@ -119,6 +122,8 @@ export function createLadder(params: {
           if (reached.size === before || to === "main") break;
           scan = await application.scan();
         }
+        // Those that the main process leaves behind are told at its end, not at the end of the time.
+        let endOfMain = to === "main" && application.ended === null ? mainEnded : null;
         for (;;) {
           const { moved } = deadline;
           try {
@@ -131,10 +136,13 @@ export function createLadder(params: {
               known: application.known(),
               deadlineAt: deadline.at,
               pollMs: Math.min(25, 3 + reached.size),
-              signal: moved,
+              signal: endOfMain === null ? moved : AbortSignal.any([moved, endOfMain]),
             });
           } catch (error) {
-            if (!moved.aborted) throw error;
+            if (endOfMain?.aborted === true) {
+              endOfMain = null;
+              await send(signal, (await application.scan()).members, reached);
+            } else if (!moved.aborted) throw error;
           }
         }
       } catch (error) {
