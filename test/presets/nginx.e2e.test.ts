@@ -124,8 +124,7 @@ http {
     return { life, old };
   };
 
-  // Fails while the ladder tells those that outlive the main process at the end of the grace only, instead of at its exit.
-  it.fails("stops with both masters of a binary upgrade: case 22", async () => {
+  it("stops with both masters of a binary upgrade: case 22", async () => {
     const { life } = await upgrade();
     const slow = fetchOnce(port, "/slow");
     await until("the request is under way", () => asked > 0);
@@ -135,8 +134,7 @@ http {
     expect(await isAccepting(port)).toBe(false);
   });
 
-  // Fails for the same reason.
-  it.fails("stops with the new master when the old one left after an upgrade: case 22", async () => {
+  it("stops with the new master when the old one left after an upgrade: case 22", async () => {
     const { life, old } = await upgrade();
     process.kill(old, "SIGQUIT");
     await until("the old master is gone", async () => !(await life.members()).some(({ pid }) => pid === old));

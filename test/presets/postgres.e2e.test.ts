@@ -101,7 +101,7 @@ describe("PostgreSQL under the preset postgres", options, () => {
         statement: (n) => (n > 1 ? "" : "begin; insert into written values (0, 1) returning n;"),
       }),
     );
-    for (const writer of writers) await writer.goOn(1);
+    await until("both are connected", () => writers.every(({ acknowledged }) => acknowledged.length === 1));
     expect(await life.stop()).toMatchObject(graceful);
     await life.leave();
     await serve();
