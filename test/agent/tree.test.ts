@@ -5,6 +5,7 @@ import { readyAndWait, shell, until, useRunBed } from "./run-bed.ts";
 const kills = ["--kill-allowed", "--grace-ms", "700", "--platform-grace-ms", "60000"];
 /** In a session of its own and nobody's child any more; does not care for SIGTERM. */
 const stubborn = `setsid sh -c 'trap "" TERM; echo daemon; while :; do sleep 0.2; done' &`;
+const leavesOnUsr2 = "trap 'exit 0' USR2; while :; do sleep 0.1; done";
 
 describe("the process tree of an application in run mode", { timeout: 180_000 }, () => {
   const bed = useRunBed();
@@ -12,10 +13,11 @@ describe("the process tree of an application in run mode", { timeout: 180_000 },
   it("case 14: a leader that leaves a daemon has not ended; the daemon's end is the application's", async () => {
     const agent = await bed.run({
       options: ["--grace-ms", "20000"],
-      command: shell(`setsid sh -c 'trap "exit 0" TERM; ${readyAndWait}' & exit 0`),
+      command: shell(`setsid sh -c 'trap "exit 0" TERM; ${readyAndWait}' & ${leavesOnUsr2}`),
     });
     await agent.printed("ready");
-    await agent.listens();
+    await agent.printed("the agent listens");
+    agent.signal("SIGUSR2");
     await until("the leader's end is seen", async () => (await agent.status()).state !== "running");
     expect(["verifying", "unknown"]).toContain((await agent.status()).state);
     expect(await agent.receipts()).toEqual([]);
@@ -28,11 +30,23 @@ describe("the process tree of an application in run mode", { timeout: 180_000 },
 
   it("case 14: a daemon that ends by itself ends the application, and the agent", async () => {
     const agent = await bed.run({
-      command: shell(`setsid sh -c 'echo ready; sleep 1; echo over' & exit 0`),
+      command: shell(`setsid sh -c 'echo ready; sleep 4; echo over' & ${leavesOnUsr2}`),
     });
+    await agent.printed("ready");
+    await agent.printed("the agent listens");
+    agent.signal("SIGUSR2");
     expect(await agent.ended()).toBe(0);
     expect(agent.output()).toContain("over");
     expect(await agent.receipts()).toMatchObject([{ outcome: "already-stopped", evidenceClass: "proven" }]);
+  });
+
+  it("case 14: a leader that exits at once does not end the agent before its daemon is gone", async () => {
+    const agent = await bed.run({
+      command: shell(`setsid sh -c 'trap "" TERM; sleep 3; echo over' & exit 0`),
+    });
+    expect(await agent.ended()).toBe(0);
+    expect(await agent.tree()).toEqual([]);
+    expect((await agent.receipts()).at(-1)).toMatchObject({ evidence: { treeGone: true } });
   });
 
   it("case 15: a grandchild that ignores SIGTERM while its leader exits with 0 is not stopped", async () => {
