@@ -87,8 +87,8 @@ export function createRunKeeper(
     return ending;
   };
 
-  /** The direct child is gone by itself: looks until the rest of its tree is too. */
-  const watchRest = async (rest: Application, abort: AbortSignal): Promise<void> => {
+  /** The direct child is gone: looks until the rest of its tree is too. `by`: a stop that could not prove it, or nobody. */
+  const watchRest = async (rest: Application, by: "stop" | "itself", abort: AbortSignal): Promise<void> => {
     let proof: Proof | null = null;
     for (let waitMs = 2_000; !abort.aborted; waitMs = 60_000) {
       try {
@@ -110,10 +110,13 @@ export function createRunKeeper(
         if (open.length > 0)
           log("warn", "the application ended, but not all of it is over", { checks: open });
         if (isStopped({ treeGone: result.gone, checks })) {
-          log("warn", "the application ended by itself", { exit: rest.ended?.exit ?? null });
+          log("warn", by === "stop" ? "what was left is gone" : "the application ended by itself", {
+            exit: rest.ended?.exit ?? null,
+          });
           const end = endedByItself(rest, checks);
-          await share(conclude(rest, end, "itself"));
-          onOwnEnd(rest, end);
+          await share(conclude(rest, end, by));
+          // What was told to stop has not ended by itself: an agent that left would have it started again.
+          if (by === "itself") onOwnEnd(rest, end);
           return;
         }
       } catch (error) {
@@ -125,9 +128,9 @@ export function createRunKeeper(
     }
   };
 
-  const beginWatch = (rest: Application): void => {
+  const beginWatch = (rest: Application, by: "stop" | "itself"): void => {
     watch = new AbortController();
-    watchRest(rest, watch.signal).catch((error: unknown) =>
+    watchRest(rest, by, watch.signal).catch((error: unknown) =>
       log("error", "the watch over the application failed", { reason: reasonOf(error) }),
     );
   };
@@ -136,7 +139,8 @@ export function createRunKeeper(
     if (application !== ended) return;
     // While starting, whoever waits for readiness sees it and stops the rest.
     if (machine.state !== "starting" && machine.can("exit")) machine.send("exit");
-    if (ending === null && (machine.state === "verifying" || machine.state === "unknown")) beginWatch(ended);
+    if (ending === null && (machine.state === "verifying" || machine.state === "unknown"))
+      beginWatch(ended, "itself");
   };
 
   const end = async (target: Application, order: StopOrder, wasReady: boolean): Promise<Ending> => {
@@ -169,7 +173,7 @@ export function createRunKeeper(
     const refused = config.hook.onRefused === "serve" ? "refusedServing" : "refusedHeld";
     const livesOn = target.ended === null && result.outcome === "refused" && machine.can(refused);
     machine.send(livesOn ? refused : "unproven");
-    if (target.ended !== null) beginWatch(target);
+    if (target.ended !== null) beginWatch(target, order.by);
     return result;
   };
 
