@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { lookAsUser, NOBODY } from "./fixtures/look.ts";
 import { rootOnly } from "./fixtures/root-only.ts";
-import { endFixtures, startProgram } from "./fixtures/start-fixture.ts";
+import { endFixtures, startProgram, until } from "./fixtures/start-fixture.ts";
 import { openFiles } from "./open-files.ts";
 import type { OpenFiles, OpenFilesOptions } from "./open-files.ts";
 import { identify } from "./process-identity.ts";
@@ -26,15 +26,33 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** Nothing here is older than the test itself, and no fixture changes its user. */
-const look = async (options: Partial<OpenFilesOptions> = {}): Promise<OpenFiles> =>
-  openFiles({
-    directories: [join(folder, "data")],
-    since: (await identify(process.pid))?.startTime,
-    noNewPrivileges: true,
-    deadlineAt: performance.now() + 10_000,
-    ...options,
-  });
+/**
+ * Nothing here is older than the test itself, and no fixture changes its user. What others start meanwhile may keep a
+ * look from its end, so it is repeated until there is one.
+ */
+async function look(options: Partial<OpenFilesOptions> = {}): Promise<OpenFiles> {
+  const since = (await identify(process.pid))?.startTime;
+  return untilConcluded(() =>
+    openFiles({
+      directories: [join(folder, "data")],
+      since,
+      noNewPrivileges: true,
+      deadlineAt: performance.now() + 10_000,
+      ...options,
+    }),
+  );
+}
+
+async function untilConcluded(lookOnce: () => Promise<OpenFiles>): Promise<OpenFiles> {
+  let result: OpenFiles | undefined;
+  const isConcluded = async (): Promise<boolean> => {
+    result = await lookOnce();
+    return !result.reasons.includes("processes came and went faster than they could be read");
+  };
+  await until(isConcluded, "a look comes to its end");
+  if (result === undefined) throw new Error("cannot look");
+  return result;
+}
 
 /** Runs a shell program; `$1` is the folder. It says when it is done and then sleeps. */
 async function run(program: string, ...starter: readonly string[]): Promise<ProcessIdentity> {
@@ -183,12 +201,13 @@ describe("openFiles, where processes cannot be read", rootOnly, () => {
     await chmod(folder, 0o755);
   });
 
-  const lookAsNobody = async (options: Partial<OpenFilesOptions>): Promise<OpenFiles> => {
-    const files = { directories: [join(folder, "data")], ...options };
-    const { value, error } = await lookAsUser({ uid: NOBODY, files });
-    if (error !== undefined) throw new Error(error.message);
-    return value as OpenFiles;
-  };
+  const lookAsNobody = (options: Partial<OpenFilesOptions>): Promise<OpenFiles> =>
+    untilConcluded(async () => {
+      const files = { directories: [join(folder, "data")], ...options };
+      const { value, error } = await lookAsUser({ uid: NOBODY, files });
+      if (error !== undefined) throw new Error(error.message);
+      return value as OpenFiles;
+    });
 
   it("is unknown as long as one of them may be of the tree", async () => {
     const { root } = await startProgram("sleep", ["300"], {});
