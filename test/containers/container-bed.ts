@@ -52,6 +52,8 @@ export interface ContainerBed {
   run(params: RunParams): Promise<Container>;
   /** Starts a pod whose containers see each other's processes and share a loopback. It is removed after the test. */
   pod(): Promise<Pod>;
+  /** A directory for files to mount, removed after the suite. */
+  directory(): Promise<string>;
   /** The arguments of `podman run` for a test that runs podman itself, with --rm. */
   attached(params: RunParams): Promise<readonly string[]>;
 }
@@ -143,6 +145,7 @@ export function useContainers(found: Found): ContainerBed {
       ids.pod.add(id);
       return { id, run: (params) => start(params, ["--pod", id]) };
     },
+    directory: () => mkdtemp(join(directory, "files-")),
     attached: async (params) => [
       "run",
       "--rm",

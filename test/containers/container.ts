@@ -35,7 +35,7 @@ export interface Container {
   output(): Promise<Output>;
   /** Resolves when it wrote these words `times` times. @throws when that does not happen in time */
   printed(words: string, times?: number): Promise<void>;
-  /** Of its state directory, the oldest first; the signatures are not looked at. */
+  /** Of its state directory, verified by the agent's key, the oldest first. */
   receipts(): Promise<readonly Receipt[]>;
 }
 

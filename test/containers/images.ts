@@ -13,6 +13,8 @@ export interface Images {
   readonly withNode: string;
   /** The same without a Node of its own. */
   readonly withoutNode: string;
+  /** Debian with neither. */
+  readonly bare: string;
 }
 
 /** Builds the agent and the images with it; what did not change since an earlier run on this machine is there already. */
@@ -47,6 +49,7 @@ export async function buildImages(params: {
     agent,
     withNode: await build("with-node", addTo(nodeImage), []),
     withoutNode: await build("without-node", addTo(debianImage), []),
+    bare: debianImage,
   };
 }
 

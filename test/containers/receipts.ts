@@ -1,22 +1,19 @@
 import { readFile, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type Receipt, receiptSchema } from "@baton/protocol";
+import { type Receipt, agentEndpointSchema, verifyReceipt } from "@baton/protocol";
 
-/** The receipts of a state directory, the oldest first; the signatures are not looked at. */
+/** The receipts of a state directory, verified by the agent's key, the oldest first. */
 export async function readReceipts(stateDirectory: string): Promise<readonly Receipt[]> {
   const directory = join(stateDirectory, "receipts");
   const names = (await readdir(directory).catch(() => [])).filter((name) => name.endsWith(".jws"));
+  if (names.length === 0) return [];
+  const endpoint: unknown = JSON.parse(await readFile(join(stateDirectory, "endpoint.json"), "utf8"));
+  const { publicKey } = agentEndpointSchema.parse(endpoint);
   const found = await Promise.all(
     names.map(async (name) => ({
-      receipt: decodeReceipt(await readFile(join(directory, name), "utf8")),
+      receipt: await verifyReceipt(await readFile(join(directory, name), "utf8"), publicKey),
       writtenAt: (await stat(join(directory, name))).mtimeMs,
     })),
   );
   return found.toSorted((one, other) => one.writtenAt - other.writtenAt).map(({ receipt }) => receipt);
-}
-
-/** What a JWS says, unverified. */
-function decodeReceipt(jws: string): Receipt {
-  const [, payload = ""] = jws.split(".");
-  return receiptSchema.parse(JSON.parse(Buffer.from(payload, "base64url").toString("utf8")));
 }
