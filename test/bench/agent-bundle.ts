@@ -26,6 +26,8 @@ export async function withBundle<T>(
   }
 }
 
+const endMs = 20_000;
+
 export const fixture = (name: string): string => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
 
 export interface Started {
@@ -49,11 +51,13 @@ export function start(command: readonly string[]): Started {
   return { child, pid: child.pid, at, output: () => output };
 }
 
-/** Kills what still lives, and waits for it. */
+/** Asks it to end, which an agent does with its application; kills what stays. */
 export async function end({ child }: Started): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, "exit");
-  child.kill("SIGKILL");
+  child.kill("SIGTERM");
+  await Promise.race([exited, delay(endMs, undefined, { ref: false })]);
+  if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
   await exited;
 }
 
