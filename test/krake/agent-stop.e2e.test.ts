@@ -64,7 +64,7 @@ describe("an order of a Krake", () => {
   );
 
   it("C5: that comes three times is one stop and one confirmation", async () => {
-    const { krake, agent, order, recorded } = await deploy({ stopMs: 800 });
+    const { krake, agent, order, recorded } = await deploy({ stopMs: 3_000 });
     const answers = [await order(), await krake.command(agent.address), await krake.command(agent.address)];
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
     await recorded("confirmed");

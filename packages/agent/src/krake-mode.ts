@@ -37,8 +37,11 @@ export function createKrakeMode(deps: {
   const { journal, operations, log } = context;
   const closed = new AbortController();
   let work: Promise<void> | null = null;
-  /** Set while a confirmation is on its way. */
-  let confirming: AbortController | null = null;
+  /** Of the work: an order joins it only while what it asks for is still to come. */
+  let phase: "stopping" | "confirming" | "concluding" = "stopping";
+  /** An order came while a confirmation was on its way: the answer to that one may be older. */
+  let isAskedAgain = false;
+  let stale = new AbortController();
   let confirmedAt = Number.NEGATIVE_INFINITY;
 
   const record = async (state: KrakeFacts["state"]): Promise<unknown> =>
@@ -58,14 +61,20 @@ export function createKrakeMode(deps: {
   };
 
   const confirm = async (isRepeat: boolean): Promise<void> => {
-    const stale = new AbortController();
-    confirming = stale;
+    phase = "confirming";
+    stale = new AbortController();
     const signal = AbortSignal.any([closed.signal, stale.signal]);
-    const pauseMs = confirmedAt + betweenConfirmationsMs - performance.now();
-    if (pauseMs > 0) await delay(pauseMs, undefined, { signal }).catch(() => undefined);
-    const result = await confirmToKrake({ credentials, log, signal, timings, isRepeat, holds });
-    confirming = null;
-    confirmedAt = performance.now();
+    let result: Awaited<ReturnType<typeof confirmToKrake>>;
+    let mayBeTaken = isRepeat;
+    do {
+      isAskedAgain = false;
+      const pauseMs = confirmedAt + betweenConfirmationsMs - performance.now();
+      if (pauseMs > 0) await delay(pauseMs, undefined, { signal }).catch(() => undefined);
+      result = await confirmToKrake({ credentials, log, signal, timings, isRepeat: mayBeTaken, holds });
+      confirmedAt = performance.now();
+      mayBeTaken = true;
+    } while (isAskedAgain && result !== "open" && holds());
+    phase = "concluding";
     if (result !== "open") await record(result === "taken" ? "confirmed" : "refused");
   };
 
@@ -75,6 +84,7 @@ export function createKrakeMode(deps: {
     const { run, starting } = journal.facts;
     const reason = starting === null ? reasonToWithhold(run) : "the application is being started";
     if (reason !== null) {
+      phase = "concluding";
       await record("withheld");
       log("error", "Krake gets no confirmation; its next PUT /shutdown tries again", { reason });
       return;
@@ -86,30 +96,35 @@ export function createKrakeMode(deps: {
   const begin = (task: Promise<void>): void => {
     work = task
       .catch((error: unknown) => log("error", "Krake's order failed", { reason: reasonOf(error) }))
-      .finally(() => {
-        work = null;
-        confirming = null;
-      });
+      .finally(() => (work = null));
+  };
+
+  const take = async (): Promise<void> => {
+    while (work !== null) {
+      if (phase === "stopping") return;
+      if (phase === "confirming" && holds()) {
+        isAskedAgain = true;
+        return;
+      }
+      stale.abort();
+      await work;
+    }
+    if (closed.signal.aborted) return;
+    log("info", "Krake orders the stop");
+    const noted = journal
+      .update((facts) => ({ ...facts, krake: { state: "asked", run: facts.run?.run ?? null } }))
+      .catch((error: unknown) =>
+        log("error", "Krake's order cannot be recorded", { reason: reasonOf(error) }),
+      );
+    const heard = Promise.race([noted, delay(noteMs, undefined, { ref: false })]);
+    phase = "stopping";
+    // The answer goes first.
+    begin(heard.then(() => nextTurn()).then(() => carryOut(false)));
+    await heard;
   };
 
   return {
-    async order() {
-      while (work !== null) {
-        if (confirming === null || holds()) return;
-        confirming.abort();
-        await work;
-      }
-      log("info", "Krake orders the stop");
-      const noted = journal
-        .update((facts) => ({ ...facts, krake: { state: "asked", run: facts.run?.run ?? null } }))
-        .catch((error: unknown) =>
-          log("error", "Krake's order cannot be recorded", { reason: reasonOf(error) }),
-        );
-      const heard = Promise.race([noted, delay(noteMs, undefined, { ref: false })]);
-      // The answer goes first.
-      begin(heard.then(() => nextTurn()).then(() => carryOut(false)));
-      await heard;
-    },
+    order: () => Promise.race([take(), delay(noteMs, undefined, { ref: false })]),
     resume() {
       const { krake: left } = journal.facts;
       if (left?.state === "asked") begin(carryOut(true));
