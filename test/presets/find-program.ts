@@ -14,21 +14,22 @@ export function findProgram(name: string): string | null {
  * What a suite needs, for its `skip` and `meta`; the programs' absolute paths, in order.
  *
  * @param part its name in the report of a run in which it is missing
+ * @param nowhere the build machine cannot have it
  */
-export function findPart(part: string, names: readonly string[]) {
+export function findPart(part: string, names: readonly string[], nowhere = false) {
   const found = names.map((name) => ({ name, path: findProgram(name) }));
   const missing = found.filter(({ path }) => path === null).map(({ name }) => name);
   const reason = missing.length === 0 ? null : `no ${missing.join(", no ")} here`;
   return {
     paths: found.map(({ name, path }) => path ?? name),
-    options: needing(part, reason),
+    options: needing(part, reason, nowhere),
   };
 }
 
 /** Options of a suite that cannot run for `reason`; null: it can. */
-export const needing = (part: string, reason: string | null) => ({
+export const needing = (part: string, reason: string | null, nowhere = false) => ({
   skip: reason !== null,
-  meta: { needs: { part, reason: reason ?? "it is there" } },
+  meta: { needs: { part, reason: reason ?? "it is there", nowhere } },
 });
 
 function isExecutable(path: string): boolean {

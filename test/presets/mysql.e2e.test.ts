@@ -3,7 +3,7 @@ import { findPart, needing } from "./find-program.ts";
 import { testMysqlLike } from "./mysql-like.testsuite.ts";
 
 const part = "MySQL";
-const { paths, options } = findPart(part, ["mysqld", "mysqld_safe", "mysql"]);
+const { paths, options } = findPart(part, ["mysqld", "mysqld_safe", "mysql"], true);
 const [server = "", wrapper = "", client = ""] = paths;
 /** MariaDB installs programs of the same names. */
 const isMysql =
@@ -23,5 +23,5 @@ testMysqlLike({
     "--initialize-insecure",
     `--datadir=${dataDirectory}`,
   ],
-  options: isMysql ? options : needing(part, "mysqld here is MariaDB's"),
+  options: isMysql ? options : needing(part, "mysqld here is MariaDB's", true),
 });

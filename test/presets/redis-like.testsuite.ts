@@ -18,9 +18,11 @@ export function testRedisLike(names: {
   readonly preset: "redis" | "valkey";
   readonly server: string;
   readonly client: string;
+  /** Not in the Debian that builds. */
+  readonly nowhere?: boolean;
 }): void {
   const { preset } = names;
-  const { paths, options } = findPart(names.server, [names.server, names.client]);
+  const { paths, options } = findPart(names.server, [names.server, names.client], names.nowhere);
   const [server = "", client = ""] = paths;
   const { quiesce } = hookSchema.parse({ preset });
   const [, , quiesceScript = ""] = quiesce?.command ?? [];

@@ -1,3 +1,3 @@
 import { testRedisLike } from "./redis-like.testsuite.ts";
 
-testRedisLike({ preset: "valkey", server: "valkey-server", client: "valkey-cli" });
+testRedisLike({ preset: "valkey", server: "valkey-server", client: "valkey-cli", nowhere: true });

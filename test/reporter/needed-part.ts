@@ -9,6 +9,8 @@ export interface NeededPart {
   readonly part: string;
   /** Why it is not there, for the report of a run in which it is missing. */
   readonly reason: string;
+  /** Nowhere to be had on the build machine: named in its report as well, but no failure of it. */
+  readonly nowhere?: boolean;
 }
 
 declare module "vitest" {

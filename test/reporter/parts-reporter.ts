@@ -1,5 +1,5 @@
 import type { Reporter } from "vitest/node";
-import { formatReport, reportRun } from "./run-report.ts";
+import { formatReport, reportRun, requiredParts } from "./run-report.ts";
 
 /**
  * Ends the output of a run with the parts that were missing and the plain counts. In CI (`CI` set) a missing
@@ -12,7 +12,7 @@ export class PartsReporter implements Reporter {
     const report = reportRun(modules, unhandledErrors.length);
     const partsRequired = isCi(process.env["CI"]);
     process.once("exit", () => {
-      if (partsRequired && report.notRun.length > 0) process.exitCode = 1;
+      if (partsRequired && requiredParts(report).length > 0) process.exitCode = 1;
       process.stdout.write(`\n${formatReport(report, partsRequired)}\n`);
     });
   };

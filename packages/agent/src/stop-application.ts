@@ -82,6 +82,8 @@ export async function stopApplication(params: StopParams): Promise<Ending> {
     )
     .catch((error: unknown) => blindProof(reasonOf(error)));
 
+  const begun = await proof;
+
   const { drain: wanted } = hook;
   if (wasReady && wanted !== null) {
     const drained = await within("drain", (own) =>
@@ -113,7 +115,6 @@ export async function stopApplication(params: StopParams): Promise<Ending> {
   }
   params.onQuiesced();
 
-  const begun = await proof;
   const signalsAt = performance.now();
   const rungs = [
     hook.signal,

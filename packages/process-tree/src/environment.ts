@@ -11,12 +11,17 @@ export interface Cookie {
   readonly isPrefix?: boolean | undefined;
 }
 
-/** Why an environment cannot be read: not permitted, or not there now (within an exec, or at the exit). */
-export type UnreadableReason = "EACCES" | "EPERM" | "not-in-place";
+/**
+ * Why an environment tells nothing: not permitted, not there now (within an exec, or at the exit), or nothing in it is a variable: the process
+ * has written its title over it, as nginx does, or cleared it.
+ */
+export type UnreadableReason = "EACCES" | "EPERM" | "not-in-place" | "overwritten";
 
 export type CookieSearch =
   | { readonly kind: "borne" | "absent" | "vanished" }
   | { readonly kind: "unreadable"; readonly reason: UnreadableReason };
+
+const overwritten: CookieSearch = { kind: "unreadable", reason: "overwritten" };
 
 /** Looks for exactly `NAME=VALUE` (or what begins so, if that is asked for) in the environment of one living process. */
 export function searchCookie(stat: ProcessStat, cookie: Cookie): CookieSearch {
@@ -26,7 +31,8 @@ export function searchCookie(stat: ProcessStat, cookie: Cookie): CookieSearch {
     try {
       const content = readProcFile(path);
       if (content !== null && content.length > 0) {
-        return { kind: hasEntry(content, entry) ? "borne" : "absent" };
+        if (hasEntry(content, entry)) return { kind: "borne" };
+        return /(^|\0)[^=\0]+=/.test(content) ? { kind: "absent" } : overwritten;
       }
     } catch (error) {
       const reason = errorCode(error);
@@ -40,7 +46,7 @@ export function searchCookie(stat: ProcessStat, cookie: Cookie): CookieSearch {
   const now = readStatNow(stat.pid);
   if (now === null || now.startTime !== stat.startTime || isDead(now)) return { kind: "vanished" };
   if (denied !== undefined) return { kind: "unreadable", reason: denied };
-  return now.environmentPlaced ? { kind: "absent" } : { kind: "unreadable", reason: "not-in-place" };
+  return now.environmentPlaced ? overwritten : { kind: "unreadable", reason: "not-in-place" };
 }
 
 /** @throws TypeError when the cookie could never stand in an environment, or would be found in any */

@@ -78,6 +78,8 @@ export function scanOnce(
     if (search.kind === "borne") members.set(stat.pid, "cookie");
     if (search.kind === "vanished") vanished++;
     if (search.kind !== "unreadable") continue;
+    // Whose parent lives is known by that one. An orphan that hides its mark too may be anybody's, ours among them.
+    if (search.reason === "overwritten" && stat.ppid !== 1) continue;
     const rights = readRights(stat.pid);
     if (rights === null) vanished++;
     else if (!isForeignUser(rights.uids)) {
