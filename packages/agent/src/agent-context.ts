@@ -27,6 +27,12 @@ export interface AgentContext {
   readonly operations: Operations;
   readonly executor: Executor;
   readonly log: Log;
+  readonly patience: Patience;
+}
+
+/** When nobody insists any more, on the clock of `performance.now()`: the platform ends us then, whatever the disk says. */
+export interface Patience {
+  endsAt: number;
 }
 
 const retryMs = 500;
@@ -41,19 +47,27 @@ export async function insist<T>(
   log: Log,
   what: string,
   act: () => Promise<T>,
-  untilAt = Number.POSITIVE_INFINITY,
+  untilAt: () => number = () => Number.POSITIVE_INFINITY,
 ): Promise<T> {
   for (;;) {
     try {
       return await act();
     } catch (error) {
-      if (performance.now() > untilAt) throw error;
+      if (performance.now() > untilAt()) throw error;
       log("error", `cannot ${what}; trying again`, { reason: reasonOf(error) });
       await delay(retryMs, undefined, { ref: false });
     }
   }
 }
 
-/** Records what happened. */
-export const note = (context: AgentContext, change: (facts: Facts) => Facts): Promise<Facts> =>
-  insist(context.log, "write the journal", () => context.journal.update(change));
+/** Records what happened. @throws what the disk said, only when there is no patience any more */
+export const note = (
+  { log, journal, patience }: AgentContext,
+  change: (facts: Facts) => Facts,
+): Promise<Facts> =>
+  insist(
+    log,
+    "write the journal",
+    () => journal.update(change),
+    () => patience.endsAt,
+  );

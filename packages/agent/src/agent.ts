@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { identify, readBootId } from "@baton/process-tree";
 import { type AgentConfig, type AgentEndpoint, AppError, newNonce, publicKeyOf } from "@baton/protocol";
 import type { ObjectStore } from "@baton/storage";
@@ -125,22 +126,27 @@ export async function startAgent(deps: AgentDeps): Promise<Agent> {
       operations,
       executor,
       log,
+      patience: { endsAt: Number.POSITIVE_INFINITY },
     };
     const recovered = await recover({ journal, executor, self, slot: config.slot, log });
     const finisher = metrics.countStops(createFinisher(context, store));
     const supervisor = createSupervisor({ context, recovered, finisher, onOwnEnd });
+    // A stop that cannot be signed cannot be proven: a broken key is found before anything is executed. A new one is made afterwards.
+    if (existsSync(paths.key)) await key();
     supervisor.resume();
     await supervisor.startByItself();
 
     const { openApi } = await import("./api.ts");
-    const api: Api = await openApi({
-      context,
-      supervisor,
-      metrics,
-      key: await key(),
-      tls,
-      krake: deps.krake ?? null,
-    });
+    const krake = deps.krake ?? null;
+    let api: Api;
+    try {
+      api = await openApi({ context, supervisor, metrics, key: await key(), tls, krake });
+    } catch (error) {
+      // What was started a moment ago would be nobody's; what an earlier life left waits for the next.
+      if (recovered.application === null) await supervisor.shutDown();
+      await supervisor.close();
+      throw error;
+    }
     const publicKey = publicKeyOf(await key());
     const { pid, startTime } = self;
     const endpoint = { placement, instance, url: api.url, publicKey, pid, startTime, bootId };

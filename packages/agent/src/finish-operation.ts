@@ -75,8 +75,9 @@ export function createFinisher(context: AgentContext, store: ObjectStore | null)
   return {
     async finish(record, ending, untilAt) {
       const { key, operation, epoch } = record;
+      const until = (): number => Math.min(untilAt ?? Number.POSITIVE_INFINITY, context.patience.endsAt);
       try {
-        const result = await insist(log, "write the receipt", () => receipts.write(record, ending), untilAt);
+        const result = await insist(log, "write the receipt", () => receipts.write(record, ending), until);
         if (result === "written")
           await effects.record({ effect: "receipt", operation, key, epoch }).catch(() => undefined);
       } catch (error) {
@@ -92,7 +93,7 @@ export function createFinisher(context: AgentContext, store: ObjectStore | null)
         log,
         "write the journal",
         () => journal.update((facts) => changeOperation(facts, key, { progress: { state: "receipt" } })),
-        untilAt,
+        until,
       );
       operations.changed(key);
       if (!isCopied && store !== null) void keepCopying(key);

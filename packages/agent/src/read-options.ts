@@ -56,7 +56,7 @@ function parseFlags(args: readonly string[]): Readonly<Record<string, readonly s
     });
   } catch (error) {
     // Node's words name the flag; what follows them is advice about positional arguments that does not fit here.
-    const [what = ""] = (error instanceof Error ? error.message : "").split(/\. |'\. /);
+    const [what = ""] = (error instanceof Error ? error.message : "").split(/\.(?:\s|$)/);
     throw wrong(`cannot read the command line: ${what}; see baton-agent --help`);
   }
   const [stray] = parsed.positionals;

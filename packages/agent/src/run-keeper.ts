@@ -70,10 +70,10 @@ export function createRunKeeper(
   const conclude = async (ended: Application, end: Ending, by: "stop" | "itself"): Promise<Ending> => {
     lease.stopRenewing();
     const facts = { ...ended.facts, end, endedBy: by };
-    await Promise.all([
-      note(context, (all) => changeRun(all, { end, endedBy: by, open: false })),
-      lease.end(facts, leaseStopMs),
-    ]);
+    const recorded = note(context, (all) => changeRun(all, { end, endedBy: by, open: false })).catch(
+      (error: unknown) => log("error", "the end cannot be recorded", { reason: reasonOf(error) }),
+    );
+    await Promise.all([recorded, lease.end(facts, leaseStopMs)]);
     application = null;
     machine.end(by === "stop" ? "gone" : "died", end.evidence);
     return end;

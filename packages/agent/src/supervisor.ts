@@ -126,6 +126,8 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
     onOwnFailure: endedByItself,
   });
 
+  /** How the last stop ended: a full disk keeps it from the journal. */
+  let unrecorded: Ending | null = null;
   const endRun = async (
     record: OperationRecord,
     deadlineMs: number,
@@ -148,6 +150,7 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
     } else {
       const deadline = createDeadline(performance.now() + deadlineMs);
       ending = await keeper.stop({ key, operation, epoch, deadline, firstScan, by: "stop" });
+      unrecorded = ending;
     }
     await finisher.finish(record, ending, untilAt);
     return ending;
@@ -301,8 +304,9 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
       );
     },
     get lastExit() {
-      const { run } = journal.facts;
-      return keeper.application === null && run?.end ? { exit: run.end.exit } : null;
+      if (keeper.application !== null) return null;
+      const end = journal.facts.run?.end ?? unrecorded;
+      return end ? { exit: end.exit } : null;
     },
     resume() {
       const { application, abandoned } = recovered;
@@ -337,10 +341,16 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
     stopByItself,
     async shutDown() {
       isEnding = true;
-      keeper.deadline?.shrinkTo(performance.now() + config.platformGraceMs);
-      await stopByItself("agent-stop", config.platformGraceMs);
+      const endsAt = performance.now() + config.platformGraceMs;
+      keeper.deadline?.shrinkTo(endsAt);
+      // A last word must be out before the platform's end.
+      context.patience.endsAt = endsAt - Math.min(1_000, config.platformGraceMs / 5);
+      await stopByItself("agent-stop", config.platformGraceMs).catch((error: unknown) =>
+        log("error", "the stop has no receipt", { reason: reasonOf(error) }),
+      );
       isEnding = keeper.application === null;
       if (isEnding) closed.abort();
+      else context.patience.endsAt = Number.POSITIVE_INFINITY;
       await Promise.all(finishing);
       return keeper.application === null;
     },
