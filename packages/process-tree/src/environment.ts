@@ -25,6 +25,12 @@ const overwritten: CookieSearch = { kind: "unreadable", reason: "overwritten" };
 
 /** Looks for exactly `NAME=VALUE` (or what begins so, if that is asked for) in the environment of one living process. */
 export function searchCookie(stat: ProcessStat, cookie: Cookie): CookieSearch {
+  const first = readOnce(stat, cookie);
+  // Empty within an exec, and in place a moment later: only what is empty in place has no variable.
+  return first.kind === "unreadable" && first.reason === "overwritten" ? readOnce(stat, cookie) : first;
+}
+
+function readOnce(stat: ProcessStat, cookie: Cookie): CookieSearch {
   const entry = `\0${cookie.name}=${cookie.value}${cookie.isPrefix === true ? "" : "\0"}`;
   let denied: UnreadableReason | undefined;
   for (const path of environmentPaths(stat)) {
