@@ -2,7 +2,7 @@ import { Agent, request } from "node:http";
 import { type Socket, connect } from "node:net";
 import { type Command, agentOperationSchema } from "@baton/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Bed, createBed } from "./fixtures/agent-bed.ts";
+import { type Bed, createBed, until } from "./fixtures/agent-bed.ts";
 
 let bed: Bed;
 let stop: Extract<Command, { kind: "stop" }>;
@@ -47,6 +47,7 @@ describe("case 31: slow-loris", { timeout: 120_000 }, () => {
     try {
       const { status } = await bed.postStop({ run: stop.run, epoch, key: stop.key });
       expect(status).toBe(202);
+      await until("the receipt", async () => (await bed.settled(stop.key)).state === "receipt", 60_000);
       expect(await bed.receipt(stop.key)).toMatchObject({ outcome: "graceful" });
       expect((await fetch(`${bed.agent.endpoint.url}/livez`)).status).toBe(200);
       await ended;

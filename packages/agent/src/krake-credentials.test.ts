@@ -9,7 +9,9 @@ import { readKrakeCredentials } from "./krake-credentials.ts";
 
 const secret = "s3cr3t-token-of-43-characters";
 const url = "https://krake.example:8443/kubernetes/namespaces/system:admin/applications/demo/shutdown";
-const missing = spawnSync("openssl", ["version"]).error !== undefined;
+/** Found on PATH; a suite that misses it says so. */
+const program = "openssl";
+const missing = spawnSync(program, ["version"]).error !== undefined;
 const needs = { part: "openssl", reason: "no openssl on PATH to make certificates with" };
 
 let directory = "";
@@ -95,7 +97,7 @@ describe("what a Krake injects", () => {
 
 describe("Krake's certificates", { skip: missing, meta: { needs } }, () => {
   const openssl = (...args: string[]): void =>
-    void execFileSync("openssl", args, { cwd: directory, stdio: "ignore" });
+    void execFileSync(program, args, { cwd: directory, stdio: "ignore" });
   const environment = { KRAKE_SHUTDOWN_URL: url, KRAKE_SHUTDOWN_TOKEN: secret };
   /** Root, intermediate and a leaf without what is between them, as Krake mounts them. */
   const issue = (): void => {

@@ -12,7 +12,9 @@ import { type Bed, createBed } from "./fixtures/agent-bed.ts";
 /** `once` would reject at the error that comes before. */
 const closed = (socket: Socket): Promise<unknown> => new Promise((resolve) => socket.once("close", resolve));
 
-const missing = spawnSync("openssl", ["version"]).error !== undefined;
+/** Found on PATH; a suite that misses it says so. */
+const program = "openssl";
+const missing = spawnSync(program, ["version"]).error !== undefined;
 const needs = { part: "openssl", reason: "no openssl on PATH to make certificates with" };
 
 describe("the API with TLS", { skip: missing, meta: { needs }, timeout: 60_000 }, () => {
@@ -25,7 +27,7 @@ describe("the API with TLS", { skip: missing, meta: { needs }, timeout: 60_000 }
   beforeAll(() => {
     directory = mkdtempSync(join(tmpdir(), "baton-tls-"));
     const openssl = (...args: string[]): void =>
-      void execFileSync("openssl", args, { cwd: directory, stdio: "ignore" });
+      void execFileSync(program, args, { cwd: directory, stdio: "ignore" });
     const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
     for (const name of ["ca", "other"])
       openssl(
