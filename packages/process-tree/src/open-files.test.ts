@@ -214,26 +214,25 @@ describe("openFiles, where processes cannot be read", rootOnly, () => {
     const { state, reasons } = await lookAsNobody({ since: root.startTime });
     expect(state).toBe("unknown");
     expect(reasons).toContain(`process ${root.pid} (sleep) cannot be looked into: EACCES`);
-    const others = { since: root.startTime, noNewPrivileges: true };
-    expect((await lookAsNobody(others)).state).toBe("free");
+    // Other tests may run programs as this user too, which are no strangers then.
+    const foreign = await lookAsNobody({ since: root.startTime, noNewPrivileges: true });
+    expect(foreign.reasons.filter((reason) => reason.includes("(sleep)"))).toEqual([]);
   });
 
   it("sees a lock of a process that it cannot read", async () => {
     const perl = fileURLToPath(new URL("fixtures/hold-lock.pl", import.meta.url));
     const holder = await (await startProgram("perl", [perl, "POSIX", file], {})).find("holder");
-    expect(await lookAsNobody({ noNewPrivileges: true })).toEqual({
-      state: "held",
-      reasons: [`process ${holder.pid} (perl) has a lock (POSIX) on ${file}`],
-    });
+    const { state, reasons } = await lookAsNobody({ noNewPrivileges: true });
+    expect(state).toBe("held");
+    expect(reasons).toContain(`process ${holder.pid} (perl) has a lock (POSIX) on ${file}`);
   });
 
   it("does not know of locks below a folder that it may not look into", async () => {
     const perl = fileURLToPath(new URL("fixtures/hold-lock.pl", import.meta.url));
     await (await startProgram("perl", [perl, "POSIX", join(folder, "outside")], {})).find("holder");
     await mkdir(join(folder, "data/private"), { mode: 0o700 });
-    expect(await lookAsNobody({ noNewPrivileges: true })).toEqual({
-      state: "unknown",
-      reasons: [expect.stringMatching(/^EACCES: permission denied, opendir /)],
-    });
+    const { state, reasons } = await lookAsNobody({ noNewPrivileges: true });
+    expect(state).toBe("unknown");
+    expect(reasons).toContainEqual(expect.stringMatching(/^EACCES: permission denied, opendir /));
   });
 });
