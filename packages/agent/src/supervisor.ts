@@ -205,6 +205,8 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
   };
 
   const stopByItself: Supervisor["stopByItself"] = async (by, deadlineMs) => {
+    // A start that is being recorded begins with its record, and would begin behind our back.
+    await journal.idle();
     await starter.giveWay();
     const application = keeper.application;
     if (application === null) return null;
