@@ -5,7 +5,7 @@ import { join } from "node:path";
 const serverDirectories = ["/usr/sbin", ...postgresDirectories()];
 
 /** The absolute path of a program; null where it is not installed. */
-export function findProgram(name: string): string | null {
+function findProgram(name: string): string | null {
   const directories = [...serverDirectories, ...(process.env["PATH"] ?? "").split(":").filter(Boolean)];
   return directories.map((directory) => join(directory, name)).find(isExecutable) ?? null;
 }

@@ -119,7 +119,13 @@ export async function startAgent(deps: AgentDeps): Promise<Agent> {
       lease:
         storage === null || store === null
           ? withoutLease
-          : createLeaseHolder({ placement, storage, store, log, onRenewal: metrics.renewed }),
+          : createLeaseHolder({
+              placement,
+              storage,
+              store,
+              log,
+              onRenewal: (result) => metrics.renewed(result),
+            }),
       receipts,
       confirmations,
       effects: openEffectLog(paths.effects),

@@ -3,7 +3,7 @@ import { signalName } from "@baton/protocol";
 import type { Exit } from "./application.ts";
 
 /** By shell convention: the status itself, or 128 + the signal's number. Unknown is 1: it certainly was no success that anybody saw. */
-export function shellStatus(exit: Exit | null): number {
+function shellStatus(exit: Exit | null): number {
   if (exit === null) return 1;
   if (exit.signal === null) return exit.code ?? 1;
   const numbers = constants.signals as Readonly<Record<string, number>>;

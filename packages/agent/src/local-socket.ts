@@ -1,7 +1,7 @@
 import { openSync } from "node:fs";
 
 /** In the state directory: whoever may enter it (mode 0700) may stop and ask without a token. */
-export const localSocket = "agent.sock";
+const localSocket = "agent.sock";
 
 /**
  * The path to give to bind(2) and connect(2), which take 107 bytes only: a state directory may lie deeper than that. Opens the directory for the

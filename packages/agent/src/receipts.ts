@@ -1,17 +1,20 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type AgentConfig, type PrivateKey, type Receipt, signReceipt } from "@baton/protocol";
+import { type AgentConfig, AppError, type PrivateKey, type Receipt, signReceipt } from "@baton/protocol";
 import { writeDurably } from "./durable-file.ts";
 import type { Ending, OperationRecord } from "./facts.ts";
 import { agentVersion } from "./version.ts";
 
+/** A compact JWS with an Ed25519 signature (64 bytes). What a damaged disk left of one is shorter, empty, or none. */
+const wholeReceipt = /^[\w-]+\.[\w-]+\.[\w-]{86}$/;
+
 /** The signed receipts below `receipts/`: one per key, never written twice. */
 export interface Receipts {
   has(key: string): boolean;
-  /** The very bytes that were written. @throws when there is none */
+  /** The very bytes that were written. @throws when there is none, or a damaged one */
   read(key: string): Promise<string>;
-  /** Signs and makes durable; when there is one already, that one stays. */
+  /** Signs and makes durable; when there is one already, that one stays, unless it is damaged. */
   write(record: OperationRecord, ending: Ending): Promise<"written" | "present">;
 }
 
@@ -26,9 +29,14 @@ export function createReceipts(deps: {
   const pathOf = (key: string): string => join(directory, `${key}.jws`);
   return {
     has: (key) => existsSync(pathOf(key)),
-    read: (key) => readFile(pathOf(key), "utf8"),
+    async read(key) {
+      const receipt = await readFile(pathOf(key), "utf8");
+      if (wholeReceipt.test(receipt)) return receipt;
+      throw new AppError("agent-failed", `cannot show the receipt of ${key}: its file is damaged`);
+    },
     async write(record, ending) {
-      if (existsSync(pathOf(record.key))) return "present";
+      if (existsSync(pathOf(record.key)) && wholeReceipt.test(readFileSync(pathOf(record.key), "utf8")))
+        return "present";
       const { outcome, evidenceClass, exit, signals, phases, timings, evidence } = ending;
       const receipt: Receipt = {
         version: 1,

@@ -41,7 +41,7 @@ export async function prepareStateDirectory(directory: string): Promise<StatePat
 }
 
 /** The placement's private key: made once, the same for ever after. A key that cannot be read is an error, never a new key. */
-export async function loadOrCreateKey(path: string): Promise<PrivateKey> {
+async function loadOrCreateKey(path: string): Promise<PrivateKey> {
   const content = await readIfPresent(path);
   if (content !== null) return parseAs(privateKeySchema, parseJson(content, path), path, "agent-failed");
   const { privateKey } = await createKeyPair();

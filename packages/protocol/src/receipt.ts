@@ -35,7 +35,7 @@ export const evidenceClassSchema = deferred(() => z.enum(["proven", "claimed", "
 export type EvidenceClass = z.infer<typeof evidenceClassSchema>;
 
 /** What a stop does, in this order; a phase that the hook does not name is left out. */
-export const stopPhaseSchema = deferred(() => z.enum(["drain", "quiesce", "signals", "verify", "export"]));
+const stopPhaseSchema = deferred(() => z.enum(["drain", "quiesce", "signals", "verify", "export"]));
 export type StopPhase = z.infer<typeof stopPhaseSchema>;
 
 /**

@@ -2,14 +2,13 @@ import { constants } from "node:fs";
 import { open, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { type ProcessIdentity, isAlive, readStat } from "@baton/process-tree";
+import { type ProcessIdentity, containerOf, isAlive, readStat } from "@baton/process-tree";
 import { type AgentConfig, AppError, signalName } from "@baton/protocol";
 import { applicationEnvironment } from "../application-environment.ts";
 import { type Exit, createApplication, scanRun } from "../application.ts";
 import { errorCode } from "../durable-file.ts";
 import type { Executor } from "../executor.port.ts";
 import type { RunFacts } from "../facts.ts";
-import { containerOf } from "./container-of.ts";
 import { gateOpening, gateScript } from "./gate-script.ts";
 import { scanContainer } from "./scan-container.ts";
 
@@ -72,7 +71,7 @@ export async function createGateExecutor(params: {
         "cannot open the gate: its process is not visible here; the containers must share their process namespace (shareProcessNamespace: true)",
       );
     const words = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");
-    const container = words.includes(directory) ? await containerOf(pid) : null;
+    const container = words.includes(directory) ? containerOf(pid) : null;
     return container === null ? null : { pid, container };
   };
 
@@ -96,7 +95,7 @@ export async function createGateExecutor(params: {
       }
       const environment = applicationEnvironment({ config, facts, inherited, secrets });
       const { pid: mainPid, container: path } = gate;
-      const isOurs = path === (await containerOf("self"));
+      const isOurs = path === containerOf("self");
       await writeToGate(file("gate"), gateOpening(environment), endAt);
       opened = mainPid;
       const child = await childOf(facts.cookie, mainPid);

@@ -1,12 +1,18 @@
 import { readFile, readdir } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { type ProcessIdentity, type ProcessStat, isAlive, readStat, scanTree } from "@baton/process-tree";
+import {
+  type ProcessIdentity,
+  type ProcessStat,
+  isAlive,
+  readStat,
+  scanTree,
+  containerOf,
+} from "@baton/process-tree";
 import { AppError, type AttachTarget, cookieVariable, newNonce } from "@baton/protocol";
 import { type Exit, createApplication } from "../application.ts";
 import type { Executor } from "../executor.port.ts";
 import type { RunFacts } from "../facts.ts";
 import { reasonOf } from "../log.ts";
-import { containerOf } from "./container-of.ts";
 import { scanContainer } from "./scan-container.ts";
 
 type Target = Exclude<AttachTarget, { by: "gate" }>;
@@ -64,9 +70,9 @@ export function createObserver(params: { readonly target: Target; readonly bootI
       );
     const [stat] = roots;
     if (stat === undefined) return null;
-    const container = await containerOf(stat.pid);
+    const container = containerOf(stat.pid);
     if (container === null) return null;
-    const isOurs = container === (await containerOf("self"));
+    const isOurs = container === containerOf("self");
     return {
       root: { pid: stat.pid, startTime: stat.startTime, bootId },
       container: isOurs ? null : container,
@@ -148,7 +154,7 @@ async function rootsOf(target: Target, table: ReadonlyMap<number, ProcessStat>):
   const [oldest] = roots.toSorted(
     (a, b) => Number(BigInt(a.startTime) - BigInt(b.startTime)) || a.pid - b.pid,
   );
-  const containers = new Set(await Promise.all(roots.map(({ pid }) => containerOf(pid))));
+  const containers = new Set(roots.map(({ pid }) => containerOf(pid)));
   return containers.size > 1 ? roots : oldest === undefined ? [] : [oldest];
 }
 
@@ -163,11 +169,11 @@ async function fitting(
     if (stat !== undefined) fits.set(pid, stat);
     return fits;
   }
-  const own = await containerOf("self");
+  const own = containerOf("self");
   const pattern = target.by === "match" ? new RegExp(target.pattern) : null;
   for (const stat of table.values()) {
     if (pattern === null) {
-      const container = await containerOf(stat.pid);
+      const container = containerOf(stat.pid);
       if (target.by === "container" && container !== own && container?.includes(target.container) === true)
         fits.set(stat.pid, stat);
       continue;

@@ -1,6 +1,12 @@
 import { readdir } from "node:fs/promises";
-import { type ProcessFact, type ProcessStat, type TreeScan, readBootId, readStat } from "@baton/process-tree";
-import { containerOf } from "./container-of.ts";
+import {
+  type ProcessFact,
+  type ProcessStat,
+  type TreeScan,
+  readBootId,
+  readStat,
+  containerOf,
+} from "@baton/process-tree";
 
 const rounds = 10;
 
@@ -51,7 +57,7 @@ async function scanOnce({ container, mainPid, mainIsGate }: ContainerScanOptions
     if (stat.pid === 1 || stat.pid === process.pid) continue;
     if (mainIsGate && stat.pid === mainPid) continue;
     if (isOver(stat) || cameFromOutside(stat)) continue;
-    if ((await containerOf(stat.pid)) === container) members.push(stat);
+    if (containerOf(stat.pid) === container) members.push(stat);
   }
   return members;
 }

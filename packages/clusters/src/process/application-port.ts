@@ -16,7 +16,8 @@ export async function chooseApplicationPort(directory: string): Promise<number> 
   const taken = new Set<number>();
   for (const placement of await listPlacements(directory)) {
     const config = await readConfig(directory, placement);
-    if (config?.applicationPort != null) taken.add(config.applicationPort);
+    const port = config?.applicationPort ?? null;
+    if (port !== null) taken.add(port);
   }
   for (let attempt = 0; attempt < 200; attempt += 1) {
     const port = firstPort + randomInt(portCount);
