@@ -2,9 +2,14 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { agentConfigSchema, createKeyPair, newPlacementId, verifyReceipt } from "@baton/protocol";
-import { neverExecuted } from "./facts.ts";
-import { ownOperation } from "./own-operation.ts";
+import {
+  agentConfigSchema,
+  createKeyPair,
+  newOperationId,
+  newPlacementId,
+  verifyReceipt,
+} from "@baton/protocol";
+import { type OperationRecord, neverExecuted } from "./facts.ts";
 import { createReceipts } from "./receipts.ts";
 
 const placement = newPlacementId();
@@ -19,7 +24,20 @@ const config = agentConfigSchema.parse({
   readiness: null,
 });
 const run = { placement, instance: "0".repeat(32), counter: 1 };
-const record = ownOperation("test", { run, epoch: 1 }, 1_000);
+const record: OperationRecord = {
+  key: "op.stop.1",
+  kind: "stop",
+  operation: newOperationId(),
+  epoch: 1,
+  run,
+  grant: null,
+  receivedAt: new Date().toISOString(),
+  deadlineMs: 1_000,
+  late: false,
+  progress: { state: "open" },
+  confirmation: "none",
+  copy: "none",
+};
 const ending = neverExecuted("f94b6af7-5d19-4fca-8b95-095bd5ba708b", new Date().toISOString());
 
 describe("receipts on disk", () => {
