@@ -35,7 +35,8 @@ export interface RunFacts {
   readonly open: boolean;
   /** Only when the whole tree was proven gone. */
   readonly end: Ending | null;
-  readonly endedBy: "stop" | "itself" | "never-executed" | null;
+  /** `platform`: stopped because the platform ended the agent; a `stop` was asked for, and burns the run for good. */
+  readonly endedBy: "stop" | "platform" | "itself" | "never-executed" | null;
 }
 
 export interface OperationRecord {

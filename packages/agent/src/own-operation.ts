@@ -77,8 +77,14 @@ export function ownStart(params: {
 }): OwnStart | null {
   const { context, recovered, state, counter, noNewPrivileges } = params;
   const { config, journal, log } = context;
+  const { run: last } = journal.facts;
+  // The platform ended the container and starts it again: without a lease there is nobody else who may.
+  const isBack = state === "stopped" && last?.endedBy === "platform" && config.storage === null;
   const canStart =
-    state === "held" || state === "crashed" || (state === "stopped" && context.executor.claimedOnly);
+    isBack ||
+    state === "held" ||
+    state === "crashed" ||
+    (state === "stopped" && context.executor.claimedOnly);
   if (config.start !== "immediately" || !canStart) return null;
   // An application that somebody else executes is only watched: what runs must be seen.
   if (isForKrake(journal.facts) && !context.executor.claimedOnly) {

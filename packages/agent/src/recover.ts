@@ -45,7 +45,7 @@ export async function recover(deps: {
     const isRestart = run.endedBy === "itself" && mayFollow(run, slot);
     return {
       ...rest,
-      state: run.endedBy === "stop" ? "stopped" : "crashed",
+      state: run.endedBy === "stop" || run.endedBy === "platform" ? "stopped" : "crashed",
       successorOf: isRestart ? run.run : null,
     };
   }

@@ -25,7 +25,7 @@ export interface StopOrder {
   readonly deadline: Deadline;
   readonly firstScan?: Promise<TreeScan> | undefined;
   /** `itself`: the application had ended by itself, only what is left of it is stopped. */
-  readonly by: "stop" | "itself";
+  readonly by: "stop" | "platform" | "itself";
 }
 
 /** Keeps the one run that is not proven dead: sees its end, and ends it when told. */
@@ -67,7 +67,7 @@ export function createRunKeeper(
   let seen: SocketProof | null = null;
 
   /** Records a proven end, then gives the lease back; the two do not need each other. */
-  const conclude = async (ended: Application, end: Ending, by: "stop" | "itself"): Promise<Ending> => {
+  const conclude = async (ended: Application, end: Ending, by: StopOrder["by"]): Promise<Ending> => {
     lease.stopRenewing();
     const facts = { ...ended.facts, end, endedBy: by };
     const recorded = note(context, (all) => changeRun(all, { end, endedBy: by, open: false })).catch(
@@ -75,7 +75,7 @@ export function createRunKeeper(
     );
     await Promise.all([recorded, lease.end(facts, leaseStopMs)]);
     application = null;
-    machine.end(by === "stop" ? "gone" : "died", end.evidence);
+    machine.end(by === "itself" ? "died" : "gone", end.evidence);
     return end;
   };
 
@@ -88,7 +88,7 @@ export function createRunKeeper(
   };
 
   /** The direct child is gone: looks until the rest of its tree is too. `by`: a stop that could not prove it, or nobody. */
-  const watchRest = async (rest: Application, by: "stop" | "itself", abort: AbortSignal): Promise<void> => {
+  const watchRest = async (rest: Application, by: StopOrder["by"], abort: AbortSignal): Promise<void> => {
     let proof: Proof | null = null;
     for (let waitMs = 2_000; !abort.aborted; waitMs = 60_000) {
       try {
@@ -110,7 +110,7 @@ export function createRunKeeper(
         if (open.length > 0)
           log("warn", "the application ended, but not all of it is over", { checks: open });
         if (isStopped({ treeGone: result.gone, checks })) {
-          log("warn", by === "stop" ? "what was left is gone" : "the application ended by itself", {
+          log("warn", by === "itself" ? "the application ended by itself" : "what was left is gone", {
             exit: rest.ended?.exit ?? null,
           });
           const end = endedByItself(rest, checks);
@@ -128,7 +128,7 @@ export function createRunKeeper(
     }
   };
 
-  const beginWatch = (rest: Application, by: "stop" | "itself"): void => {
+  const beginWatch = (rest: Application, by: StopOrder["by"]): void => {
     watch = new AbortController();
     watchRest(rest, by, watch.signal).catch((error: unknown) =>
       log("error", "the watch over the application failed", { reason: reasonOf(error) }),

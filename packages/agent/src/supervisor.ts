@@ -26,6 +26,8 @@ import { createStarter } from "./starter.ts";
 import { describeWait } from "./waiting.ts";
 import { agentVersion } from "./version.ts";
 
+/** The step in the key of a stop that the platform wants, by SIGTERM. */
+const platformStop = "agent-stop";
 const burnTryMs = 10_000;
 const burnPauseMs = 1_000;
 
@@ -59,7 +61,8 @@ export interface Supervisor {
   /** Passes a signal to the main process, if it lives. */
   forward(signal: NodeJS.Signals): void;
   /** How the last run ended; null when it lives, or there was none. */
-  readonly lastExit: { readonly exit: Exit | null } | null;
+  /** `unasked`: in this life of the agent, and nobody had stopped it. */
+  readonly lastExit: { readonly exit: Exit | null; readonly unasked: boolean } | null;
   /** Ends what would keep the process alive; the application is left alone. */
   close(): Promise<void>;
 }
@@ -135,6 +138,7 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
     untilAt?: number,
   ): Promise<Ending> => {
     const { key, operation, epoch } = record;
+    const by = key.startsWith(`${operation}.${platformStop}.`) ? "platform" : "stop";
     if (keeper.application === null && journal.facts.run?.end === null) {
       // Between the intent and the execution: whichever comes first decides whether there is something to stop.
       await starter.giveWay();
@@ -149,7 +153,7 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
         ending = { ...ending, outcome: "crashed-during-stop" };
     } else {
       const deadline = createDeadline(performance.now() + deadlineMs);
-      ending = await keeper.stop({ key, operation, epoch, deadline, firstScan, by: "stop" });
+      ending = await keeper.stop({ key, operation, epoch, deadline, firstScan, by });
       unrecorded = ending;
     }
     await finisher.finish(record, ending, untilAt);
@@ -307,8 +311,10 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
     },
     get lastExit() {
       if (keeper.application !== null) return null;
-      const end = journal.facts.run?.end ?? unrecorded;
-      return end ? { exit: end.exit } : null;
+      const { run } = journal.facts;
+      const end = run?.end ?? unrecorded;
+      const unasked = run?.run.instance === instance && run.endedBy === "itself";
+      return end ? { exit: end.exit, unasked } : null;
     },
     resume() {
       const { application, abandoned } = recovered;
@@ -347,7 +353,7 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
       keeper.deadline?.shrinkTo(endsAt);
       // A last word must be out before the platform's end.
       context.patience.endsAt = endsAt - Math.min(1_000, config.platformGraceMs / 5);
-      await stopByItself("agent-stop", config.platformGraceMs).catch((error: unknown) =>
+      await stopByItself(platformStop, config.platformGraceMs).catch((error: unknown) =>
         log("error", "the stop has no receipt", { reason: reasonOf(error) }),
       );
       isEnding = keeper.application === null;

@@ -60,8 +60,8 @@ export async function run(mode: Mode, args: readonly string[], environment: Envi
   agent = await startAgent({ config, store, log, environment, krake, onOwnEnd });
   for (const signal of early) agent.forward(signal);
   if (isToldToEnd) end();
-  // It may have ended while the rest of the agent was loaded.
-  else if (agent.lastExit !== null && config.start === "immediately") onOwnEnd();
+  // It may have ended while the rest of the agent was loaded. What an earlier life was told to stop stays stopped.
+  else if (agent.lastExit?.unasked === true) onOwnEnd();
 }
 
 /** A command that cannot be executed ends the agent as it would end a shell, before anything is recorded. */
