@@ -14,20 +14,34 @@ export interface Folder {
   /** Without symbolic links. */
   readonly path: string;
   readonly places: readonly [Place, ...Place[]];
+  /** What stat calls its file system. */
+  readonly statDevice: string;
+}
+
+/** An open file that cannot be placed, as no mount that is left shows it. */
+export interface StrayFile {
+  readonly target: string;
+  readonly device: string;
+  readonly inode: string;
+  readonly deleted: boolean;
 }
 
 export type HeldFiles =
-  /** `held`: what is open (`… open`) or mapped (`… mapped`). `doubts`: what may be below a folder, nobody can tell. */
-  | { readonly kind: "read"; readonly held: readonly string[]; readonly doubts: readonly string[] }
+  /** `held`: what is open (`… open`) or mapped (`… mapped`). `strays`: on the file system of a folder, but where? */
+  | { readonly kind: "read"; readonly held: readonly string[]; readonly strays: readonly StrayFile[] }
   | { readonly kind: "vanished" }
   | { readonly kind: "unreadable"; readonly reason: string };
 
 /** @throws Error when no mount shows the path */
-export function folderAt(path: string, mounts: readonly Mount[]): Folder {
+export function folderAt(path: string, dev: bigint, mounts: readonly Mount[]): Folder {
   const mount = mountOf(path, mounts);
   if (mount === undefined) throw new Error(`cannot find the file system of ${path}: no mount shows it`);
   const below = mounts.filter(({ point }) => point !== mount.point && isBelow(point, path));
-  return { path, places: [placeOn(mount, path), ...below.map((inner) => placeOn(inner, inner.point))] };
+  return {
+    path,
+    places: [placeOn(mount, path), ...below.map((inner) => placeOn(inner, inner.point))],
+    statDevice: deviceOf(dev),
+  };
 }
 
 /**
@@ -49,15 +63,22 @@ export function filesHeldBy(
     const isHeld = ({ device, path }: Place): boolean =>
       places.some((place) => place.device === device && isBelow(path, place.path));
     const held: string[] = [];
-    const doubts: string[] = [];
+    const strays: StrayFile[] = [];
+    const devices = folders.flatMap(({ statDevice }) => [statDevice, ...places.map(({ device }) => device)]);
     for (const descriptor of open.descriptors) {
       if (!descriptor.target.startsWith("/")) continue;
       const place = placeOf(descriptor, [...ownMounts, ...mounts]);
       if (place === undefined) {
-        // Taken away from all of us (umount --lazy), or the kernel's own, such as memfd.
+        // Of a third namespace, taken away (umount --lazy), or the kernel's own, such as memfd.
         const file = unlessGone(() => statSync(descriptor.path, { bigint: true }));
-        if (file !== null && places.some(({ device }) => device === deviceOf(file.dev)))
-          doubts.push(`${descriptor.target} open on a mount that was taken away`);
+        const device = file === null ? "" : deviceOf(file.dev);
+        if (file !== null && devices.includes(device))
+          strays.push({
+            target: descriptor.target,
+            device,
+            inode: String(file.ino),
+            deleted: file.nlink === 0n,
+          });
       } else if (isHeld(place)) held.push(`${descriptor.target} open`);
     }
     for (const target of mappedFiles(stat)) {
@@ -65,7 +86,7 @@ export function filesHeldBy(
       const mount = mountOf(path, mounts);
       if (mount !== undefined && isHeld(placeOn(mount, path))) held.push(`${target} mapped`);
     }
-    return { kind: "read", held, doubts };
+    return { kind: "read", held, strays };
   } catch (error) {
     const reason = errorCode(error);
     if (reason === "EACCES" || reason === "EPERM") return { kind: "unreadable", reason };

@@ -10,6 +10,7 @@ import { openFiles } from "./open-files.ts";
 import type { OpenFiles, OpenFilesOptions } from "./open-files.ts";
 import { identify } from "./process-identity.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
+import { readStatNow } from "./process-stat.ts";
 
 let folder: string;
 let file: string;
@@ -59,7 +60,9 @@ async function run(program: string, ...starter: readonly string[]): Promise<Proc
   const shell = ["sh", "-c", `${program}\necho "done $$"; exec sleep 300`, "sh", folder];
   const [command, ...args]: readonly string[] = [...starter, ...shell];
   const { find } = await startProgram(command ?? "", args, {});
-  return find("done");
+  const done = await find("done");
+  await until(() => readStatNow(done.pid)?.comm === "sleep", "the program sleeps");
+  return done;
 }
 
 describe("openFiles", () => {
@@ -134,7 +137,9 @@ describe("openFiles", () => {
     expect(await look({ maxFiles: 2 })).toEqual({ state: "free", reasons: [] });
     expect(await look({ maxFiles: 1 })).toEqual({
       state: "unknown",
-      reasons: [`there are too many files below ${join(folder, "data")} to find those that are locked`],
+      reasons: [
+        `there are too many files below ${join(folder, "data")} to find those that are locked or open elsewhere`,
+      ],
     });
   });
 
@@ -182,15 +187,15 @@ describe("openFiles, where mounts differ", rootOnly, () => {
     expect(await look()).toEqual({ state: "free", reasons: [] });
   });
 
-  it("does not know where a file is whose mount was taken away", async () => {
-    const { pid } = await run(
-      'mount --bind "$1/data" "$1/data"; exec 3<"$1/data/dump.rdb"; umount --lazy "$1/data"',
-      "unshare",
-      "--mount",
-    );
-    expect(await look()).toEqual({
+  it("finds a file whose mount was taken away, unless it is deleted as well", async () => {
+    const program = (opened: string): string =>
+      `mount --bind "$1/data" "$1/data"; exec ${opened}; rm -f "$1/data/gone"; umount --lazy "$1/data"`;
+    const { pid } = await run(program('3<"$1/data/dump.rdb"'), "unshare", "--mount");
+    expect(await look()).toEqual({ state: "held", reasons: [`process ${pid} (sleep) has ${file} open`] });
+    const deleted = await run(program('3>"$1/data/gone"'), "unshare", "--mount");
+    expect(await look({ exclude: [pid] })).toEqual({
       state: "unknown",
-      reasons: [`process ${pid} (sleep) has /dump.rdb open on a mount that was taken away`],
+      reasons: [`process ${deleted.pid} (sleep) has /gone (deleted) open, and no mount tells where it was`],
     });
   });
 });

@@ -1,16 +1,15 @@
-import { realpath } from "node:fs/promises";
+import { realpath, stat } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { visitProcesses } from "./every-process.ts";
-import { readFileLocks } from "./file-locks.ts";
+import { findBelow, lockedFiles } from "./find-below.ts";
+import type { WantedFile } from "./find-below.ts";
 import { filesHeldBy, folderAt } from "./held-files.ts";
 import type { Folder } from "./held-files.ts";
-import { deviceOf, readMounts } from "./mounts.ts";
+import { readMounts } from "./mounts.ts";
 import { errorCode } from "./proc-file.ts";
-import { readStatNow } from "./process-stat.ts";
 import { nameProcess, tellReasons } from "./tell.ts";
 import { belongingRule } from "./tree-bounds.ts";
 import type { TreeBounds } from "./tree-bounds.ts";
-import { walkFiles } from "./walk-files.ts";
 
 export interface OpenFilesOptions extends TreeBounds {
   /** Absolute paths; what they lead to is meant. Each must exist. */
@@ -33,8 +32,8 @@ export interface OpenFiles {
  * stands there (cwd, root) does not count, nor does a lock file that nobody has locked. Any living process but the
  * excluded counts as a holder. One that cannot be read makes the answer unknown if it may be of the tree.
  *
- * A lock names no path, so its file is looked for among at most `maxFiles` below each directory, once there is a lock
- * on the same file system at all; with more, its place is unknown. Held but not seen are files that the kernel itself
+ * A lock names no path, nor does an open file whose mount is out of sight. They are looked for among at most `maxFiles`
+ * files below each directory, once there is one on the same file system at all; with more, their place is unknown. Held but not seen are files that the kernel itself
  * uses (loop devices, swap), and those mapped from a mount that was taken away.
  */
 export async function openFiles(options: OpenFilesOptions): Promise<OpenFiles> {
@@ -61,7 +60,9 @@ async function searchOpenFiles(options: OpenFilesOptions): Promise<OpenFiles> {
   if (options.directories.length === 0) unknown.push("no directory was named to look below");
   for (const directory of options.directories) {
     try {
-      folders.push(folderAt(await realpath(directory), mounts));
+      const path = await realpath(directory);
+      const { dev } = await stat(path, { bigint: true });
+      folders.push(folderAt(path, dev, mounts));
     } catch (error) {
       unknown.push(`${directory} cannot be looked at: ${errorCode(error) ?? "no mount shows it"}`);
     }
@@ -69,60 +70,35 @@ async function searchOpenFiles(options: OpenFilesOptions): Promise<OpenFiles> {
 
   const mayBelong = belongingRule(options);
   const excluded = new Set(options.exclude);
-  const settled = await visitProcesses((stat) => {
-    if (excluded.has(stat.pid)) return true;
-    const files = filesHeldBy(stat, folders, mounts);
+  const wanted: WantedFile[] = [];
+  const settled = await visitProcesses((process) => {
+    if (excluded.has(process.pid)) return true;
+    const files = filesHeldBy(process, folders, mounts);
     if (files.kind === "vanished") return false;
+    const name = nameProcess(process);
     if (files.kind === "unreadable") {
-      if (mayBelong(stat)) unknown.push(`${nameProcess(stat)} cannot be looked into: ${files.reason}`);
-    } else {
-      held.push(...files.held.map((what) => `${nameProcess(stat)} has ${what}`));
-      unknown.push(...files.doubts.map((what) => `${nameProcess(stat)} has ${what}`));
+      if (mayBelong(process)) unknown.push(`${name} cannot be looked into: ${files.reason}`);
+      return true;
+    }
+    held.push(...files.held.map((what) => `${name} has ${what}`));
+    for (const { target, deleted, ...number } of files.strays) {
+      if (!deleted) wanted.push({ ...number, tell: (path) => `${name} has ${path} open` });
+      else if (mayBelong(process))
+        unknown.push(`${name} has ${target} open, and no mount tells where it was`);
     }
     return true;
   });
   if (!settled) unknown.push("processes came and went faster than they could be read");
 
-  const locks = await lockedBelow(folders, options);
-  held.push(...locks.held);
-  unknown.push(...locks.unknown);
-  if (held.length > 0) return { state: "held", reasons: tellReasons([...held, ...unknown]) };
-  return { state: unknown.length > 0 ? "unknown" : "free", reasons: tellReasons(unknown) };
-}
-
-/** A lock counts apart from the open file that it needs: it may be another's whom we cannot read. */
-async function lockedBelow(
-  folders: readonly Folder[],
-  { exclude = [], deadlineAt, maxFiles = 100_000 }: OpenFilesOptions,
-): Promise<{ readonly held: readonly string[]; readonly unknown: readonly string[] }> {
-  const held: string[] = [];
-  const unknown: string[] = [];
-  const isLate = (): boolean => performance.now() >= deadlineAt;
   try {
-    const locks = readFileLocks().filter(({ pid }) => pid === null || !exclude.includes(pid));
-    for (const { path, places } of folders) {
-      const [{ device }] = places;
-      const near = locks.filter((lock) => places.some((place) => place.device === lock.device));
-      if (near.length === 0) continue;
-      let ownDev: bigint | undefined;
-      const isWhole = await walkFiles(path, { limit: maxFiles, isLate }, (file) => {
-        // The folder comes first. What stat calls its file system is not always what locks call it.
-        ownDev ??= file.dev;
-        const fileDevice = file.dev === ownDev ? device : deviceOf(file.dev);
-        for (const lock of near) {
-          if (lock.inode === String(file.ino) && lock.device === fileDevice)
-            held.push(`${nameHolder(lock.pid)} has a lock (${lock.kind}) on ${file.path}`);
-        }
-      });
-      if (!isWhole) unknown.push(`there are too many files below ${path} to find those that are locked`);
-    }
+    wanted.push(...lockedFiles(options.exclude ?? []));
+    const { maxFiles = 100_000, deadlineAt } = options;
+    const below = await findBelow(folders, wanted, { maxFiles, deadlineAt });
+    held.push(...below.found);
+    unknown.push(...below.unknown);
   } catch (error) {
     unknown.push(error instanceof Error ? error.message : String(error));
   }
-  return { held, unknown };
-}
-
-function nameHolder(pid: number | null): string {
-  const stat = pid === null ? null : readStatNow(pid);
-  return stat === null ? "somebody" : nameProcess(stat);
+  if (held.length > 0) return { state: "held", reasons: tellReasons([...held, ...unknown]) };
+  return { state: unknown.length > 0 ? "unknown" : "free", reasons: tellReasons(unknown) };
 }
