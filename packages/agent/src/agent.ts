@@ -38,8 +38,7 @@ export interface Agent {
   /** A Krake ordered the stop: whatever ends, the container has to stay until its platform ends it. */
   readonly staysForKrake: boolean;
   /** How the application ended last; null when it lives, or never did. */
-  /** `unasked`: in this life of the agent, and nobody had stopped it. */
-  readonly lastExit: { readonly exit: Exit | null; readonly unasked: boolean } | null;
+  readonly lastExit: { readonly exit: Exit | null } | null;
   /** Passes a signal that is the application's business to its main process. */
   forward(signal: NodeJS.Signals): void;
   /** Ends without a word to the application, as a crash would. */

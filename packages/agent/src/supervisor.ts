@@ -61,8 +61,7 @@ export interface Supervisor {
   /** Passes a signal to the main process, if it lives. */
   forward(signal: NodeJS.Signals): void;
   /** How the last run ended; null when it lives, or there was none. */
-  /** `unasked`: in this life of the agent, and nobody had stopped it. */
-  readonly lastExit: { readonly exit: Exit | null; readonly unasked: boolean } | null;
+  readonly lastExit: { readonly exit: Exit | null } | null;
   /** Ends what would keep the process alive; the application is left alone. */
   close(): Promise<void>;
 }
@@ -313,8 +312,7 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
       if (keeper.application !== null) return null;
       const { run } = journal.facts;
       const end = run?.end ?? unrecorded;
-      const unasked = run?.run.instance === instance && run.endedBy === "itself";
-      return end ? { exit: end.exit, unasked } : null;
+      return end ? { exit: end.exit } : null;
     },
     resume() {
       const { application, abandoned } = recovered;

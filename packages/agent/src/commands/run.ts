@@ -53,15 +53,17 @@ export async function run(mode: Mode, args: readonly string[], environment: Envi
     agent === null ? void early.push(signal) : agent.forward(signal);
   handleSignals({ onEnd: end, onForward: forward });
 
+  let hasEnded = false;
   const onOwnEnd = (): void => {
+    hasEnded = true;
     if (config.afterExit !== "exit" || agent === null || agent.staysForKrake) return;
     void agent.close().then(leave);
   };
   agent = await startAgent({ config, store, log, environment, krake, onOwnEnd });
   for (const signal of early) agent.forward(signal);
   if (isToldToEnd) end();
-  // It may have ended while the rest of the agent was loaded. What an earlier life was told to stop stays stopped.
-  else if (agent.lastExit?.unasked === true) onOwnEnd();
+  // It may have ended, and been told of, while the rest of the agent was loaded. What an earlier life was told to stop stays stopped.
+  else if (hasEnded) onOwnEnd();
 }
 
 /** A command that cannot be executed ends the agent as it would end a shell, before anything is recorded. */
