@@ -148,7 +148,7 @@ describe("a manifest", () => {
       'unknown field "replicas" (allowed: kind, name, storage, workload, hook, readiness, verify)',
       '"hook.graceMs"',
       '"kill"',
-      "(allowed: signal, graceMs, killAllowed, gracefulExitCodes)",
+      "(allowed: preset, drain, quiesce, signal",
     );
     await expectProblem(put("/v1/applications/wrong", {}), "invalid-manifest", '"name"', '"storage"');
     await expectProblem(put("/v1/clusters/wrong", manifest), "invalid-manifest", '"kind"', '"driver"');
