@@ -36,7 +36,7 @@ const wrong: readonly WrongManifest[] = [
     path: "/v1/applications/skiff",
     words: [
       '"hook": unknown field "graceSeconds"',
-      "allowed: signal, graceMs, killAllowed, gracefulExitCodes",
+      "allowed: preset, drain, quiesce, signal",
     ],
   },
   {
