@@ -37,7 +37,7 @@ export interface StopParams {
 }
 
 /** A dead child's status arrives within a turn of the event loop or two; more means that it never will. */
-const exitStatusMs = 1_000;
+const exitStatusMs = 3_000;
 
 /** Drains, quiesces, signals, exports and proves, as the hook says, and says what was seen. Never throws: what fails is `unknown`. */
 export async function stopApplication(params: StopParams): Promise<Ending> {

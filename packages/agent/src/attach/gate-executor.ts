@@ -16,7 +16,7 @@ const pollMs = 20;
 const appearMs = 200;
 const openMs = 30_000;
 const childMs = 5_000;
-const exitFileMs = 1_000;
+const exitFileMs = 3_000;
 
 /**
  * Lets an application in another container run, by opening the gate that its command waits behind. The agent decides every start, so what it
