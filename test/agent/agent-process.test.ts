@@ -16,7 +16,7 @@ afterEach(async () => {
 
 const kindsOf = (effects: readonly { readonly effect: string }[]) => effects.map(({ effect }) => effect);
 
-describe("the agent's process", { timeout: 120_000 }, () => {
+describe("the agent's process", { timeout: 300_000 }, () => {
   it("starts by a grant, stops with a receipt, and starts again by the next grant", async () => {
     bed = await createAgentBed();
     const { run, epoch } = await bed.run();

@@ -225,7 +225,7 @@ export async function createAgentBed(environment: Readonly<Record<string, string
 export type AgentBed = Awaited<ReturnType<typeof createAgentBed>>;
 
 /** Asks again until it holds. */
-export async function until(what: string, holds: () => Promise<boolean>, limitMs = 10_000): Promise<void> {
+export async function until(what: string, holds: () => Promise<boolean>, limitMs = 60_000): Promise<void> {
   for (const endAt = performance.now() + limitMs; ;) {
     if (await holds()) return;
     if (performance.now() > endAt) throw new Error(`did not happen in ${limitMs} ms: ${what}`);
