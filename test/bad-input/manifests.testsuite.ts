@@ -34,10 +34,7 @@ const wrong: readonly WrongManifest[] = [
     title: "an unknown field further in is named by its path",
     manifest: { ...application, hook: { graceMs: 100, graceSeconds: 1 } },
     path: "/v1/applications/skiff",
-    words: [
-      '"hook": unknown field "graceSeconds"',
-      "allowed: preset, drain, quiesce, signal",
-    ],
+    words: ['"hook": unknown field "graceSeconds"', "allowed: preset, drain, quiesce, signal"],
   },
   {
     title: "a value of the wrong type is named by its path, and not repeated",
