@@ -35,6 +35,8 @@ export interface Container {
   output(): Promise<Output>;
   /** Resolves when it wrote these words `times` times. @throws when that does not happen in time */
   printed(words: string, times?: number): Promise<void>;
+  /** Resolves when application and agent both say that they are there: the application does not wait for the agent's API. */
+  begun(): Promise<void>;
   /** Of its state directory, verified by the agent's key, the oldest first. */
   receipts(): Promise<readonly Receipt[]>;
 }
@@ -78,6 +80,9 @@ export function openContainer(podman: Podman, id: string, stateDirectory: string
         if (`${stdout}${stderr}`.split(words).length > times) return;
         if (performance.now() > endAt) throw new Error(`did not write "${words}", but: ${stdout}${stderr}`);
       }
+    },
+    async begun() {
+      await Promise.all([container.printed("ready"), container.printed("the agent listens")]);
     },
     receipts: () => readReceipts(stateDirectory),
   };

@@ -29,7 +29,7 @@ describe(
         entrypoint: ["/usr/bin/tini", "-s", "--", agent, "run", "--", "sh", "-c", application],
         podman: ["--volume", `${directory}:/opt/executable:ro`, "--env", "NODE_OPTIONS=--require /no.js"],
       });
-      await container.printed("ready");
+      await container.begun();
       expect((await container.output()).stdout).toBe("ready with --require /no.js\n");
       expect(await container.exec([agent, "stop", "--wait"])).toMatchObject({ status: 0, stderr: "" });
       expect(await container.receipts()).toMatchObject([{ outcome: "graceful", evidenceClass: "proven" }]);

@@ -29,7 +29,7 @@ describe("the agent at the top of a PID namespace", { skip: missing !== null, me
     await delay(ms);
     await namespace.signal("SIGTERM");
     // 143 when it came before the agent, or the application, listened.
-    expect([0, 143]).toContain(await namespace.ended(10_000));
+    expect([0, 143]).toContain(await namespace.ended());
     expect(await namespace.processes()).toEqual([]);
     const hasBegun = supervised.output().includes("ready");
     if (hasBegun) expect(await supervised.receipts()).toMatchObject([{ outcome: "graceful" }]);
@@ -45,7 +45,7 @@ describe("the agent at the top of a PID namespace", { skip: missing !== null, me
       const isOver = (): boolean => namespace.child.exitCode !== null;
       await until("either", () => isOver() || supervised.output().includes("ready"));
       if (!isOver()) await namespace.signal("SIGTERM");
-      expect([0, 143]).toContain(await namespace.ended(10_000));
+      expect([0, 143]).toContain(await namespace.ended());
     },
   );
 

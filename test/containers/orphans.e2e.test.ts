@@ -21,6 +21,7 @@ describe("an application that leaves orphans", { skip: missing !== null, meta: {
       const options = ["--grace-ms", "60000", "--platform-grace-ms", "90000"];
       const supervised = await supervise({ firstProcess: "tini", options, command: orphans(10_000) });
       await supervised.printed("ready", 1, 120_000);
+      await supervised.printed("the agent listens");
       await supervised.stop("--deadline-ms", "90000");
       expect(await supervised.receipts()).toMatchObject(graceful);
       const states = (await supervised.namespace.processes()).map(({ state }) => state);
@@ -36,6 +37,7 @@ describe("an application that leaves orphans", { skip: missing !== null, meta: {
     async () => {
       const supervised = await supervise({ firstProcess: "agent", command: orphans(500) });
       await supervised.printed("ready", 1, 60_000);
+      await supervised.printed("the agent listens");
       await supervised.stop();
       expect(await supervised.receipts()).toMatchObject(graceful);
       const zombies = (await supervised.namespace.processes()).filter(({ state }) => state === "Z");

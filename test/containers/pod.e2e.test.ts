@@ -66,7 +66,7 @@ describe(
       const options = ["--listen", "none"];
       const one = await pod.run({ options, command: application(50) });
       const other = await pod.run({ options, command: application(50) });
-      await Promise.all([one.printed("ready"), other.printed("ready")]);
+      await Promise.all([one.begun(), other.begun()]);
       expect((await one.exec(stop)).status).toBe(0);
       expect(await one.receipts()).toMatchObject([graceful]);
       expect((await other.output()).stdout).toBe("ready\n");

@@ -82,7 +82,7 @@ describe(
 
     it("case 24: what others execute in the container neither holds up a stop nor ends with it", async () => {
       const container = await bed.run({ command: takes(100) });
-      await container.printed("ready");
+      await container.begun();
       await container.execInBackground(["sleep", "300"]);
       await until("the stranger", async () => (await namesIn(container)).includes("sleep"));
       const { status, stderr } = await container.exec([agent, "stop", "--wait"]);
@@ -93,7 +93,7 @@ describe(
 
     it("case 36: after a stop the agent stays and says so; the platform's SIGTERM then ends it at once", async () => {
       const container = await bed.run({ command: takes(50) });
-      await container.printed("ready");
+      await container.begun();
       expect((await container.exec([agent, "stop", "--wait"])).status).toBe(0);
       // Long enough for an agent that would end with its application.
       await delay(500);
@@ -104,7 +104,7 @@ describe(
       expect((await container.exec(["node", "-e", get])).stdout).toBe("200\n");
       const toldAt = performance.now();
       await container.stop(20);
-      expect(performance.now() - toldAt).toBeLessThan(5_000);
+      expect(performance.now() - toldAt).toBeLessThan(10_000);
       expect(await container.ended()).toBe(0);
       expect(await container.receipts()).toMatchObject([graceful]);
     });
@@ -122,7 +122,7 @@ describe(
 
     it("case 42: a preStop command and the SIGTERM behind it are one stop; the agent outlives the command", async () => {
       const container = await bed.run({ command: takes(1_200) });
-      await container.printed("ready");
+      await container.begun();
       const preStop = container.exec([agent, "stop", "--wait"]);
       await container.printed("told by SIGTERM");
       await container.signal("TERM");
@@ -137,7 +137,7 @@ describe(
 
     it("case 42: during a preStop command the agent does not end, so that a platform would not start it anew", async () => {
       const container = await bed.run({ command: takes(300) });
-      await container.printed("ready");
+      await container.begun();
       expect((await container.exec([agent, "stop", "--wait"])).status).toBe(0);
       expect(await container.isRunning()).toBe(true);
       await container.signal("TERM");
@@ -155,7 +155,7 @@ describe(
     it("case 48: where /proc hides processes the receipt says unknown, and why", async () => {
       const podman = [...hardened.podman, "--security-opt", "proc-opts=hidepid=2"];
       const container = await bed.run({ ...hardened, podman });
-      await container.printed("ready");
+      await container.begun();
       const stop = await container.exec(["/opt/baton/node", agent, "stop", "--wait"]);
       expect(stop.status).not.toBe(0);
       const [receipt] = await container.receipts();
@@ -194,7 +194,7 @@ describe(
     it("case 51: the container's exit status is what a Job wants to see", async () => {
       const options = ["--graceful-exit-code", "143", "--map-exit-code", "143:0"];
       const container = await bed.run({ options, command: takes(0, 143) });
-      await container.printed("ready");
+      await container.begun();
       expect((await container.exec([agent, "stop", "--wait"])).status).toBe(0);
       await container.signal("TERM");
       expect(await container.ended()).toBe(0);

@@ -14,8 +14,9 @@ export async function runLabel(): Promise<string> {
 
 /** Removes the containers and pods of test processes that died before they could. */
 export async function removeLeftContainers(podman: Podman): Promise<void> {
-  await removeLeft(podman, ["container"], ["ps", "--all", "--format", "{{.ID}} {{.Labels}}"]);
+  // Pods first: a container of theirs bears their label, and can only go with them.
   await removeLeft(podman, ["pod"], ["ps", "--format", "{{.Id}} {{.Labels}}"]);
+  await removeLeft(podman, ["container"], ["ps", "--all", "--format", "{{.ID}} {{.Labels}}"]);
 }
 
 async function removeLeft(podman: Podman, kind: readonly string[], list: readonly string[]): Promise<void> {
