@@ -1,6 +1,8 @@
-import { heldSockets } from "./held-sockets.ts";
+import { heldSockets, searchHeld } from "./held-sockets.ts";
 import { socketsAround } from "./network.ts";
+import { identityOf } from "./process-identity.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
+import { readStatNow } from "./process-stat.ts";
 import { requireWholeProc } from "./process-status.ts";
 import { formatEndpoint, plainAddress } from "./socket-address.ts";
 import type { Endpoint } from "./socket-address.ts";
@@ -51,13 +53,17 @@ const closing: readonly InetState[] = ["FIN_WAIT1", "CLOSING", "LAST_ACK"];
  */
 export function observeRemote({ members, remotes }: ObserveRemoteOptions): RemoteWatch {
   const plain = remotes.map(({ address, port }) => ({ address: plainAddress(address), port }));
-  const { holders, unreadable } = heldSockets(members);
+  if (plain.length === 0) return { remotes: [], inodes: [], doubts: [], elsewhere: [] };
+  const self = readStatNow(process.pid);
+  const own = heldSockets(self === null ? [] : [identityOf(self)]).holders;
   const connections = socketsAround(members, ["tcp"]).flatMap(({ row, elsewhere }) =>
-    isTo(plain, row) && row.inode !== "0" ? [{ row, elsewhere }] : [],
+    isTo(plain, row) && row.inode !== "0" && !own.has(row.inode) ? [{ row, elsewhere }] : [],
   );
+  const oldestFirst = members.toSorted((one, other) => Number(one.startTime) - Number(other.startTime));
+  const { found, unreadable } = searchHeld(oldestFirst, new Set(connections.map(({ row }) => row.inode)));
   return {
     remotes: plain,
-    inodes: connections.filter(({ row }) => holders.has(row.inode)).map(({ row }) => row.inode),
+    inodes: [...found],
     doubts:
       members.length === 0
         ? ["no process was left to see what it was connected to"]

@@ -3,6 +3,7 @@ import { lookAsUser, NOBODY } from "./fixtures/look.ts";
 import { rootOnly } from "./fixtures/root-only.ts";
 import { endFixtures, startFixture, startProgram, until } from "./fixtures/start-fixture.ts";
 import { isAlive } from "./process-identity.ts";
+import { readStat } from "./process-stat.ts";
 import { signalProcess, signalTree } from "./signal-process.ts";
 
 afterEach(endFixtures);
@@ -77,6 +78,16 @@ describe("signalTree", () => {
       gone: [former],
     });
     await until(async () => !(await isAlive(first)) && !(await isAlive(second)), "both are dead");
+  });
+
+  it("wakes those that are stopped, if it shall", async () => {
+    const { root: stopped } = await startProgram("sleep", ["300"], {});
+    await signalProcess(stopped, "SIGSTOP");
+    await until(async () => (await readStat(stopped.pid))?.state === "T", "the process is stopped");
+    await signalTree([stopped], "SIGTERM");
+    expect(await isAlive(stopped)).toBe(true);
+    expect(await signalTree([stopped], "SIGTERM", { wake: true })).toEqual({ sent: [stopped], gone: [] });
+    await until(async () => !(await isAlive(stopped)), "the process is dead");
   });
 
   it("lets other work go on while it signals many", async () => {

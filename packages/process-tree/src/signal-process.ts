@@ -22,12 +22,14 @@ export async function signalProcess(
 }
 
 /**
- * Signals each of the given processes in turn, all of them even if some refuse.
+ * Signals each of the given processes in turn, all of them even if some refuse. With `wake` each gets SIGCONT right
+ * after, without which a stopped process would not see the signal (signal(7)): half of what a second round costs.
  * @throws AggregateError naming those that could not be signalled; RangeError for a number that is no signal
  */
 export async function signalTree(
   members: readonly ProcessIdentity[],
   signal: NodeJS.Signals | number,
+  { wake = false }: { readonly wake?: boolean } = {},
 ): Promise<{ readonly sent: readonly ProcessIdentity[]; readonly gone: readonly ProcessIdentity[] }> {
   requireSignal(signal);
   const sent: ProcessIdentity[] = [];
@@ -37,7 +39,10 @@ export async function signalTree(
   for (const [index, member] of members.entries()) {
     if (index > 0 && index % BATCH === 0) await setImmediate();
     try {
-      (signalNow(member, signal) === "sent" ? sent : gone).push(member);
+      const result = signalNow(member, signal);
+      (result === "sent" ? sent : gone).push(member);
+      // Nothing of ours ran since the check, so the number is no stranger's, though it may be nobody's by now.
+      if (wake && result === "sent") wakeUp(member.pid);
     } catch (error) {
       errors.push(error);
       refused.push(member.pid);
@@ -58,6 +63,14 @@ function signalNow(identity: ProcessIdentity, signal: NodeJS.Signals | number): 
   } catch (error) {
     if (errorCode(error) === "ESRCH") return "gone";
     throw error;
+  }
+}
+
+function wakeUp(pid: number): void {
+  try {
+    process.kill(pid, "SIGCONT");
+  } catch (error) {
+    if (errorCode(error) !== "ESRCH") throw error;
   }
 }
 
