@@ -48,9 +48,13 @@ describe("parseStat", () => {
   });
 
   it("throws for a text that is not of this form, instead of guessing", () => {
-    for (const text of ["", "7 sh S 1", "7 (sh", "7 (sh) S 1 2 3", statLine(7, "sh", { 3: "S", 22: "x" })]) {
+    const whole = statLine(7, "sh", { 3: "S" });
+    const cut = Array.from({ length: whole.indexOf(" 51 ") + 3 }, (_, length) => whole.slice(0, length));
+    const wrong = ["x", "", "-", "--1", "1-", "1.5", "0x1"].map((value) =>
+      statLine(7, "sh", { 3: "S", 22: value }),
+    );
+    for (const text of ["7 sh S 1", "7 ) S ( S", "x (sh) S 1", "7 (sh) 1 1", ...cut, ...wrong])
       expect(() => parseStat(text)).toThrow("cannot read a process's stat");
-    }
   });
 
   it("sees that no environment is in place", () => {
