@@ -4,6 +4,9 @@ import { dirname, join } from "node:path";
 import { buildAgent } from "./agent-bundle.ts";
 import type { Podman } from "./podman.ts";
 
+/** Images of earlier agents, of 260 MB each: older than this they go, and are built anew in seconds if they are the same. */
+const keepHours = 2;
+const label = "baton.test-image";
 const docker = join(import.meta.dirname, "../../docker/agent");
 
 export interface Images {
@@ -27,6 +30,8 @@ export async function buildImages(params: {
 }): Promise<Images> {
   const { podman, nodeImage, debianImage, directory } = params;
   const bundle = await buildAgent();
+  const old = ["--filter", `label=${label}`, "--filter", `until=${keepHours}h`];
+  await podman.read(["image", "prune", "--all", "--force", ...old]);
   const [content, dockerfile, recipe] = await Promise.all([
     readFile(bundle),
     readFile(join(docker, "Dockerfile"), "utf8"),
@@ -39,8 +44,10 @@ export async function buildImages(params: {
     if ((await podman.execute(["image", "exists", image])).status === 0) return image;
     const file = join(directory, `${name}.Dockerfile`);
     await writeFile(file, text);
-    const args = ["build", "--quiet", "--pull=never", "--build-arg", `BASE=${nodeImage}`, "--tag", image];
-    await podman.read([...args, "--file", file, dirname(bundle)], { timeoutMs: 180_000 });
+    const args = ["build", "--quiet", "--pull=never", "--build-arg", `BASE=${nodeImage}`];
+    await podman.read([...args, "--label", label, "--tag", image, "--file", file, dirname(bundle)], {
+      timeoutMs: 180_000,
+    });
     return image;
   };
   const agent = await build("agent", dockerfile, [content, nodeImage]);
