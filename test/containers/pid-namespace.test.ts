@@ -23,6 +23,7 @@ describe(
 
     it("signals PID 1 from outside", async () => {
       const first = await start("tini", "--", "sleep", "60");
+      await first.hears();
       await first.signal("SIGTERM");
       expect(await first.ended()).toBe(143);
     });

@@ -4,12 +4,18 @@ import { once } from "node:events";
 import { readFile, readdir, readlink } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { type ProcessIdentity, identify, signalProcess } from "@baton/process-tree";
+import { until } from "./until.ts";
 
 export interface PidNamespace {
   /** Its output is the command's. */
   readonly child: ChildProcess;
   /** To PID 1, from outside. @throws when it is gone */
   signal(signal: NodeJS.Signals): Promise<void>;
+  /**
+   * Resolves when PID 1 catches or blocks SIGTERM, or is gone. Until then, some milliseconds after exec with tini too, the kernel drops one that
+   * is sent to PID 1.
+   */
+  hears(): Promise<void>;
   /** Exit status by shell convention. @throws when it does not end in time */
   ended(limitMs?: number): Promise<number>;
   /** Everything in the namespace: its PIDs outside and inside, its name and its state ("Z" for a zombie). */
@@ -49,6 +55,9 @@ export async function startPidNamespace(
   return {
     child,
     signal,
+    async hears() {
+      if (first !== null) await until("PID 1 hears SIGTERM", () => hearsTerm(first.identity.pid), 20_000, 1);
+    },
     async ended(limitMs = 30_000) {
       const ended = await Promise.race([exit, delay(limitMs, null, { ref: false })]);
       if (ended === null) throw new Error(`PID 1 of the namespace did not end in ${limitMs} ms`);
@@ -63,6 +72,16 @@ export async function startPidNamespace(
       await exit;
     },
   };
+}
+
+/** Of /proc/PID/status: masks in hexadecimal, signal n at bit n - 1. */
+async function hearsTerm(pid: number): Promise<boolean> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+  const masks = [...status.matchAll(/^Sig(?:Blk|Cgt):\s+([0-9a-f]+)$/gm)].map(([, mask]) =>
+    BigInt(`0x${mask}`),
+  );
+  const term = 1n << 14n;
+  return masks.length === 0 || masks.some((mask) => (mask & term) !== 0n);
 }
 
 interface FirstProcess {

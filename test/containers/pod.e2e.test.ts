@@ -30,7 +30,8 @@ describe(
       const gate = join(await bed.directory(), "gate");
       await mkdir(gate);
       const podman = ["--volume", `${gate}:/gate`];
-      const attach = [...tini, agent, "attach", "--gate", "/gate", "--listen", "none"];
+      // To the application's main process: to the tree it would reach what the gate executes to write down the end, too.
+      const attach = [...tini, agent, "attach", "--gate", "/gate", "--listen", "none", "--signal-to", "main"];
       // What waits at the gate gets the agent's environment, so that PATH must do for both images.
       const sidecar = await pod.run({
         image: "agent",

@@ -5,8 +5,9 @@ export async function until(
   what: string,
   holds: () => boolean | Promise<boolean>,
   limitMs = 20_000,
+  pollMs = 20,
 ): Promise<void> {
-  for (const endAt = performance.now() + limitMs; ; await delay(20)) {
+  for (const endAt = performance.now() + limitMs; ; await delay(pollMs)) {
     if (await holds()) return;
     if (performance.now() > endAt) throw new Error(`did not happen in ${limitMs} ms: ${what}`);
   }
