@@ -12,8 +12,8 @@ export interface PidNamespace {
   /** To PID 1, from outside. @throws when it is gone */
   signal(signal: NodeJS.Signals): Promise<void>;
   /**
-   * Resolves when PID 1 catches or blocks SIGTERM, or is gone. Until then, some milliseconds after exec with tini too, the kernel drops one that
-   * is sent to PID 1.
+   * Resolves when PID 1 catches or blocks SIGTERM, has a child, or is gone. Until then, some milliseconds after exec with tini too, the kernel
+   * drops one that is sent to PID 1.
    */
   hears(): Promise<void>;
   /** Exit status by shell convention. @throws when it does not end in time */
@@ -74,14 +74,13 @@ export async function startPidNamespace(
   };
 }
 
-/** Of /proc/PID/status: masks in hexadecimal, signal n at bit n - 1. */
+/** By the masks in /proc/PID/status, in hexadecimal, signal n at bit n - 1. An init that waits for signals shows none: it has a child by then. */
 async function hearsTerm(pid: number): Promise<boolean> {
-  const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
-  const masks = [...status.matchAll(/^Sig(?:Blk|Cgt):\s+([0-9a-f]+)$/gm)].map(([, mask]) =>
-    BigInt(`0x${mask}`),
-  );
+  const read = (name: string): Promise<string> => readFile(`/proc/${pid}/${name}`, "utf8").catch(() => "");
+  if ((await read(`task/${pid}/children`)).trim() !== "") return true;
+  const masks = [...(await read("status")).matchAll(/^Sig(?:Blk|Cgt):\s+([0-9a-f]+)$/gm)];
   const term = 1n << 14n;
-  return masks.length === 0 || masks.some((mask) => (mask & term) !== 0n);
+  return masks.length === 0 || masks.some(([, mask]) => (BigInt(`0x${mask}`) & term) !== 0n);
 }
 
 interface FirstProcess {
