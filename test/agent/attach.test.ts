@@ -147,6 +147,30 @@ describe("an agent that is attached", { timeout: 60_000 }, () => {
     });
   });
 
+  it("rule 1: an end that the next life of the agent finds out is a claim as well", async () => {
+    const marker = `baton-test-${process.pid}-next-life`;
+    const application = start("sh", "-c", `: ${marker}; ${obeys}`);
+    const agent = await attach("--match", marker);
+    await isIn(agent, "running");
+    agent.signal("SIGKILL");
+    await agent.ended();
+    const exit = once(application, "exit");
+    process.kill(-(application.pid ?? 0), "SIGKILL");
+    await exit;
+    const { stateDirectory } = agent;
+    const next = await bed.run({
+      mode: "attach",
+      options: ["--match", marker],
+      command: [],
+      stateDirectory,
+    });
+    await next.listens();
+    const journal = JSON.parse(await readFile(join(stateDirectory, "journal"), "utf8")) as {
+      run: { end: unknown };
+    };
+    expect(journal.run.end).toMatchObject({ evidenceClass: "claimed" });
+  });
+
   it("finds the application by its pidfile, and says nothing of a stranger's number", async () => {
     const application = start("sh", "-c", obeys);
     const stranger = start("sh", "-c", obeys);

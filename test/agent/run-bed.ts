@@ -73,12 +73,10 @@ export function useRunBed() {
     directory = await mkdtemp(join(tmpdir(), "baton-run-"));
     // Of its own: other files build what is delivered at the same time.
     bundle = join(directory, "baton-agent.cjs");
-    const shape = ["--bundle", "--minify", "--platform=node", "--format=cjs", "--target=node24"];
-    await promisify(execFile)(
-      join(repository, "node_modules/.bin/esbuild"),
-      ["packages/agent/src/main.ts", ...shape, "--log-level=error", `--outfile=${bundle}`],
-      { cwd: repository, timeout: 60_000 },
-    );
+    await promisify(execFile)(process.execPath, ["test/gate/bundle-agent.ts", bundle], {
+      cwd: repository,
+      timeout: 60_000,
+    });
     await promisify(execFile)("chmod", ["755", directory]);
   }, 90_000);
   afterEach(async () => {

@@ -55,12 +55,10 @@ export function useKrakeBed() {
     directory = await mkdtemp(join(tmpdir(), "baton-krake-bundle-"));
     // Of its own: other files build what is delivered at the same time.
     bundle = join(directory, "baton-agent.cjs");
-    const shape = ["--bundle", "--minify", "--platform=node", "--format=cjs", "--target=node24"];
-    await promisify(execFile)(
-      join(repository, "node_modules/.bin/esbuild"),
-      ["packages/agent/src/main.ts", ...shape, "--log-level=error", `--outfile=${bundle}`],
-      { cwd: repository, timeout: 60_000 },
-    );
+    await promisify(execFile)(process.execPath, ["test/gate/bundle-agent.ts", bundle], {
+      cwd: repository,
+      timeout: 60_000,
+    });
   }, 90_000);
   afterEach(async () => {
     for (const part of open.splice(0)) await part.close();

@@ -1,3 +1,4 @@
+import type { ProcessIdentity, TreeScan } from "@baton/process-tree";
 import type { Application } from "./application.ts";
 import type { RunFacts } from "./facts.ts";
 
@@ -15,6 +16,12 @@ export interface Executor {
    * @throws when neither can be proven
    */
   adopt(facts: RunFacts): Promise<Application | null>;
+  /**
+   * Every living process of a run; `seen`: those found earlier.
+   *
+   * @throws when it cannot be known
+   */
+  scan(facts: RunFacts, seen: readonly ProcessIdentity[]): Promise<TreeScan>;
   /**
    * Where somebody else brings the application: resolves when there is one that was not taken yet, rejects when the signal aborts. Undefined where
    * the agent executes it itself.

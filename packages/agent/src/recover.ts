@@ -56,7 +56,14 @@ export async function recover(deps: {
   } catch (error) {
     log("error", "it is not known whether the application lives", { reason: reasonOf(error) });
     const root = run.process === null ? null : { ...run.process, bootId: run.bootId };
-    const doubtful = createApplication({ facts: run, root, exit: Promise.resolve(null), environment: {} });
+    const doubtful = createApplication({
+      facts: run,
+      root,
+      exit: Promise.resolve(null),
+      environment: {},
+      claimedOnly: executor.claimedOnly,
+      scan: (seen) => executor.scan(run, seen),
+    });
     await journal.update(failOpenStarts);
     return { ...rest, state: "unknown", application: doubtful };
   }
@@ -66,7 +73,7 @@ export async function recover(deps: {
     const state = run.readyAt !== null ? "running" : isStarting ? "starting" : "unknown";
     return { ...rest, state, application };
   }
-  const end = endedByItself({ facts: run, ended: null, claimedOnly: false });
+  const end = endedByItself({ facts: run, ended: null, claimedOnly: executor.claimedOnly });
   const ended = await journal.update((facts) =>
     failOpenStarts(changeRun(facts, { end, endedBy: "itself", open: false })),
   );

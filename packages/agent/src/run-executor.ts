@@ -1,5 +1,6 @@
 import type { AgentConfig } from "@baton/protocol";
 import { adoptApplication } from "./adopt.ts";
+import { scanRun } from "./application.ts";
 import { executeApplication, withholdsPrivileges } from "./execute.ts";
 import type { Executor } from "./executor.port.ts";
 
@@ -14,6 +15,7 @@ export const createRunExecutor = (params: {
   return {
     execute: (facts, secrets) => executeApplication({ config, facts, inherited, secrets, logPath }),
     adopt: (facts) => adoptApplication(facts, bootId),
+    scan: scanRun,
     claimedOnly: false,
     withholdsPrivileges: () => withholdsPrivileges(config),
   };

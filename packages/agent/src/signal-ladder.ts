@@ -43,6 +43,7 @@ export function createLadder(params: {
   readonly onSignal: () => void;
 }): Ladder {
   const { application, onSignal } = params;
+  /** Who got the signal of this rung. */
   let reached = new Set<string>();
   const main = new AbortController();
   const mainEnded = main.signal;
@@ -54,11 +55,7 @@ export function createLadder(params: {
   let unseenDeath: string | null = null;
 
   /** Sends `signal` to those that did not get it yet, and wakes them: a stopped process would not see it otherwise. */
-  const send = async (
-    signal: string,
-    processes: readonly ProcessIdentity[],
-    reached: Set<string>,
-  ): Promise<void> => {
+  const send = async (signal: string, processes: readonly ProcessIdentity[]): Promise<void> => {
     const fresh = processes.filter((one) => !reached.has(`${one.pid}:${one.startTime}`));
     if (fresh.length === 0) return;
     for (const one of fresh) reached.add(`${one.pid}:${one.startTime}`);
@@ -70,10 +67,9 @@ export function createLadder(params: {
       const { root } = application;
       const hitsRoot = root !== null && fresh.some(({ pid }) => pid === root.pid);
       if (hitsRoot && wouldDieUnseen(root.pid, number)) unseenDeath = signal;
-      const sent = await signalTree(fresh, number);
+      // All of them are woken: a SIGSTOP on its way is not seen in the state yet, but SIGCONT takes it back (signal(7)).
+      const sent = await signalTree(fresh, number, { wake: signal !== "SIGKILL" });
       count = sent.sent.length;
-      // To all of them: a SIGSTOP on its way is not seen in the state yet, but SIGCONT takes it back (signal(7)).
-      if (signal !== "SIGKILL") await signalTree(fresh, "SIGCONT");
     } catch (error) {
       failures.add(reasonOf(error));
     }
@@ -117,7 +113,7 @@ export function createLadder(params: {
         let scan = await first;
         for (let round = 0; round < rounds && scan.members.length > 0; round += 1) {
           const before = reached.size;
-          await send(signal, addressees(scan.members, to), reached);
+          await send(signal, addressees(scan.members, to));
           // Born between the look and the signal: until a look finds nobody new.
           if (reached.size === before || to === "main") break;
           scan = await application.scan();
@@ -130,7 +126,7 @@ export function createLadder(params: {
             return await waitUntilGone({
               scan: async () => {
                 const late = await application.scan();
-                await send(signal, addressees(late.members, to), reached);
+                await send(signal, addressees(late.members, to));
                 return late;
               },
               known: application.known(),
@@ -141,14 +137,14 @@ export function createLadder(params: {
           } catch (error) {
             if (endOfMain?.aborted === true) {
               endOfMain = null;
-              await send(signal, (await application.scan()).members, reached);
+              await send(signal, (await application.scan()).members);
             } else if (!moved.aborted) throw error;
           }
         }
       } catch (error) {
         failures.add(reasonOf(error));
         // Blind, but not idle: those that are known shall end all the same.
-        await send(signal, application.known(), reached);
+        await send(signal, application.known());
         return null;
       }
     },

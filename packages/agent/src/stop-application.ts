@@ -74,15 +74,18 @@ export async function stopApplication(params: StopParams): Promise<Ending> {
     return concludeStop({ application, hook, exitedBefore, ladder, seen });
   };
   let seenAt = performance.now();
+  const lookAgain = (): Promise<TreeScan> => {
+    const looking = application.scan();
+    // Whoever needs it hears of its failure; it may also be needed by nobody.
+    looking.catch(() => undefined);
+    return looking;
+  };
   let scan = params.firstScan;
   // What the tree holds must be known before it is told to let go.
-  const proof = scan
-    .then((seen) =>
-      beginProof({ application, scan: seen, hook, store: params.store, earlier: params.earlier }),
-    )
+  const { store, earlier } = params;
+  const proof = await scan
+    .then((seen) => beginProof({ application, scan: seen, hook, store, earlier }))
     .catch((error: unknown) => blindProof(reasonOf(error)));
-
-  const begun = await proof;
 
   const { drain: wanted } = hook;
   if (wasReady && wanted !== null) {
@@ -90,27 +93,22 @@ export async function stopApplication(params: StopParams): Promise<Ending> {
       drain({ application, drain: wanted, timeoutMs: own.leftMs(), deadline: own }),
     );
     phases.push({ phase: "drain", ...drained });
-    scan = application.scan();
+    scan = lookAgain();
   }
   params.onDrained();
 
   const { quiesce } = wasReady ? hook : { quiesce: null };
-  if (quiesce !== null) {
-    if (application.ended === null) {
-      const { result, detail } = await within("quiesce", (own) =>
-        runHookCommand("quiesce", quiesce.command, own),
-      );
-      scan = application.scan();
-      if (result !== "done" && quiesce.onFailure === "refuse" && application.ended === null) {
-        const seen = await look(application, scan);
-        await takeBack(quiesce.undo, deadline, runHookCommand);
-        // Whatever was seen: nothing was asked to end, and nothing was looked at but processes.
-        return conclude({
-          treeGone: false,
-          last: seen,
-          why: `the quiesce command failed: ${detail ?? result}`,
-        });
-      }
+  if (quiesce !== null && application.ended === null) {
+    const { result, detail } = await within("quiesce", (own) =>
+      runHookCommand("quiesce", quiesce.command, own),
+    );
+    scan = lookAgain();
+    if (result !== "done" && quiesce.onFailure === "refuse" && application.ended === null) {
+      const seen = await look(application, scan);
+      await takeBack(quiesce.undo, deadline, runHookCommand);
+      const why = `the quiesce command failed: ${detail ?? result}`;
+      // Whatever was seen: nothing was asked to end, and nothing was looked at but processes.
+      return conclude({ treeGone: false, last: seen, why });
     }
   }
   params.onQuiesced();
@@ -139,12 +137,10 @@ export async function stopApplication(params: StopParams): Promise<Ending> {
       const lostMs = suspension.take();
       if (result?.gone === true || lostMs === 0) break;
       budget.giveBack({ what, ms: lostMs });
-      scan = application.scan();
-      scan.catch(() => undefined);
+      scan = lookAgain();
     }
     if (result?.gone === true) break;
-    scan = application.scan();
-    scan.catch(() => undefined);
+    scan = lookAgain();
   }
   suspension.close();
   seenAt = performance.now();
@@ -173,7 +169,7 @@ export async function stopApplication(params: StopParams): Promise<Ending> {
     checks.push({ check: "export", state, detail: detail === null ? [] : [detail] });
   }
   const verifyAt = performance.now();
-  checks.push(...(await begun.check(Math.max(verifyAt, budget.verifyEndAt))));
+  checks.push(...(await proof.check(Math.max(verifyAt, budget.verifyEndAt))));
   const isVerified = checks.every(({ state }) => state === "passed");
   phases.push({
     phase: "verify",

@@ -133,11 +133,13 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
   const endRun = async (
     record: OperationRecord,
     deadlineMs: number,
-    firstScan?: ReturnType<typeof beginScan>,
-    untilAt?: number,
+    {
+      firstScan,
+      untilAt,
+      by = "stop",
+    }: { firstScan?: ReturnType<typeof beginScan>; untilAt?: number; by?: "stop" | "platform" } = {},
   ): Promise<Ending> => {
     const { key, operation, epoch } = record;
-    const by = key.startsWith(`${operation}.${platformStop}.`) ? "platform" : "stop";
     if (keeper.application === null && journal.facts.run?.end === null) {
       // Between the intent and the execution: whichever comes first decides whether there is something to stop.
       await starter.giveWay();
@@ -220,7 +222,7 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
     await journal
       .update((facts) => withOperation(facts, record))
       .catch((error: unknown) => log("error", "the stop cannot be recorded", { reason: reasonOf(error) }));
-    const ended = endRun(record, deadlineMs, undefined, untilAt);
+    const ended = endRun(record, deadlineMs, { untilAt, by: by === platformStop ? "platform" : "stop" });
     // An end of the agent that joins waits for this receipt too.
     inBackground(
       "stop",
@@ -250,7 +252,7 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
         (record) =>
           inBackground(
             "stop",
-            endRun(record, record.deadlineMs, firstScan).then(() => undefined),
+            endRun(record, record.deadlineMs, { firstScan }).then(() => undefined),
           ),
       );
     },

@@ -17,6 +17,7 @@ export type { ProcessStat } from "./process-stat.ts";
 export { hasNoNewPrivileges } from "./process-status.ts";
 export { drainedRemote, observeRemote } from "./remote-sockets.ts";
 export type { RemoteDrain, RemoteWatch } from "./remote-sockets.ts";
+export { scanContainer } from "./scan-container.ts";
 export type { ProcessFact, ScanTreeOptions, TreeScan, UnreadableProcess } from "./scan-facts.ts";
 export { scanTree } from "./scan-tree.ts";
 export { signalProcess, signalTree } from "./signal-process.ts";

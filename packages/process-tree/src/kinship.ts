@@ -1,7 +1,7 @@
 import type { ProcessStat } from "./process-stat.ts";
 
 /** Which bond makes a process a member of the tree. */
-export type FoundBy = "root" | "cookie" | "parent" | "session" | "processGroup";
+export type FoundBy = "root" | "cookie" | "parent" | "session" | "processGroup" | "container";
 
 export interface Kinship {
   /** Every process that may be a member, by pid. */

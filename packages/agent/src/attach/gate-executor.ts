@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { open, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { type ProcessIdentity, containerOf, isAlive, readStat } from "@baton/process-tree";
+import { type ProcessIdentity, containerOf, isAlive, readStat, scanContainer } from "@baton/process-tree";
 import { type AgentConfig, AppError, signalName } from "@baton/protocol";
 import { applicationEnvironment } from "../application-environment.ts";
 import { type Exit, createApplication, scanRun } from "../application.ts";
@@ -10,7 +10,6 @@ import { errorCode } from "../durable-file.ts";
 import type { Executor } from "../executor.port.ts";
 import type { RunFacts } from "../facts.ts";
 import { gateOpening, gateScript } from "./gate-script.ts";
-import { scanContainer } from "./scan-container.ts";
 
 const pollMs = 20;
 const appearMs = 200;
@@ -47,7 +46,7 @@ export async function createGateExecutor(params: {
       root: child,
       exit: exitOf(child, facts),
       environment,
-      scan: (seen) => (facts.container === null ? scanRun(facts, seen) : scanOf(facts.container)),
+      scan: (seen) => scan(facts, seen),
     });
 
   /** The main process went away: how is what the gate wrote down, if it did. */
@@ -76,6 +75,7 @@ export async function createGateExecutor(params: {
   };
 
   return {
+    scan,
     claimedOnly: false,
     withholdsPrivileges: async () => false,
     async appears(signal) {
@@ -105,13 +105,10 @@ export async function createGateExecutor(params: {
       // No process outlives its boot.
       if (facts.bootId !== bootId) return null;
       const known = facts.process === null ? null : { ...facts.process, bootId };
-      const scan =
-        facts.container === null
-          ? await scanRun(facts, known === null ? [] : [known])
-          : await scanOf(facts.container);
-      const root = known ?? scan.members[0] ?? null;
-      if (scan.members.length === 0 || root === null) {
-        if (scan.settled && scan.unreadable.length === 0) return null;
+      const seen = await scan(facts, known === null ? [] : [known]);
+      const root = known ?? seen.members[0] ?? null;
+      if (seen.members.length === 0 || root === null) {
+        if (seen.settled && seen.unreadable.length === 0) return null;
         throw new Error(`cannot tell whether run ${facts.run.counter} of an earlier agent lives`);
       }
       const { pid, startTime } = root;
@@ -138,8 +135,12 @@ function exitByShell(status: number): Exit {
   return signal === null ? { code: status, signal: null } : { code: null, signal };
 }
 
-const scanOf = ({ path, mainPid }: NonNullable<RunFacts["container"]>) =>
-  scanContainer({ container: path, mainPid, mainIsGate: true });
+/** In a container of its own everything but the gate; in ours the run's kin. */
+const scan: Executor["scan"] = (facts, seen) => {
+  if (facts.container === null) return scanRun(facts, seen);
+  const { path: container, mainPid: main } = facts.container;
+  return scanContainer({ container, main, exclude: [process.pid, main] });
+};
 
 /** Opening for writing without waiting fails while nobody reads (ENXIO): then the shell is not there yet, or dead. */
 async function writeToGate(path: string, text: string, endAt: number): Promise<void> {

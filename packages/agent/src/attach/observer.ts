@@ -3,17 +3,17 @@ import { setTimeout as delay } from "node:timers/promises";
 import {
   type ProcessIdentity,
   type ProcessStat,
+  containerOf,
   isAlive,
   readStat,
+  scanContainer,
   scanTree,
-  containerOf,
 } from "@baton/process-tree";
-import { AppError, type AttachTarget, cookieVariable, newNonce } from "@baton/protocol";
+import { AppError, type AttachTarget, cookieVariable } from "@baton/protocol";
 import { type Exit, createApplication } from "../application.ts";
 import type { Executor } from "../executor.port.ts";
 import type { RunFacts } from "../facts.ts";
 import { reasonOf } from "../log.ts";
-import { scanContainer } from "./scan-container.ts";
 
 type Target = Exclude<AttachTarget, { by: "gate" }>;
 
@@ -37,28 +37,21 @@ export function createObserver(params: { readonly target: Target; readonly bootI
   let told = "";
   const nameOf = ({ pid, startTime }: ProcessIdentity): string => `${pid}:${startTime}`;
 
-  const follow = (facts: RunFacts, { root, container }: Found) =>
-    createApplication({
-      facts: {
-        ...facts,
-        since: root.startTime,
-        container: container === null ? null : { path: container, mainPid: root.pid },
-      },
+  const follow = (facts: RunFacts, { root, container }: Found) => {
+    const watched: RunFacts = {
+      ...facts,
+      since: root.startTime,
+      container: container === null ? null : { path: container, mainPid: root.pid },
+    };
+    return createApplication({
+      facts: watched,
       root,
       exit: endOf(root),
       environment: {},
       claimedOnly: true,
-      scan: (seen) =>
-        container === null
-          ? scanTree({
-              // Nobody bears it: kin only.
-              cookie: { name: cookieVariable, value: newNonce() },
-              roots: seen,
-              since: root.startTime,
-              exclude: [process.pid, 1],
-            })
-          : scanContainer({ container, mainPid: root.pid, mainIsGate: false }),
+      scan: (seen) => scan(watched, seen),
     });
+  };
 
   const find = async (): Promise<Found | null> => {
     const table = await processes();
@@ -80,6 +73,7 @@ export function createObserver(params: { readonly target: Target; readonly bootI
   };
 
   return {
+    scan,
     claimedOnly: true,
     withholdsPrivileges: async () => false,
     async appears(signal) {
@@ -118,6 +112,15 @@ export function createObserver(params: { readonly target: Target; readonly bootI
     },
   };
 }
+
+/** In a container of its own everything; in ours only the kin of what was found, since nobody bears the cookie. */
+const scan: Executor["scan"] = (facts, seen) => {
+  const { container: place, since } = facts;
+  if (place !== null)
+    return scanContainer({ container: place.path, main: place.mainPid, exclude: [process.pid] });
+  const cookie = { name: cookieVariable, value: facts.cookie };
+  return scanTree({ cookie, roots: seen, since, exclude: [process.pid, 1] });
+};
 
 async function endOf(root: ProcessIdentity): Promise<Exit | null> {
   while (await isAlive(root).catch(() => true)) await delay(pollMs, undefined, { ref: false });

@@ -1,6 +1,6 @@
-import { parseArgs } from "node:util";
-import { type AgentStatus, AppError, agentStatusSchema, formatRun, parseAs } from "@baton/protocol";
+import { type AgentStatus, agentStatusSchema, formatRun, parseAs } from "@baton/protocol";
 import { callLocally } from "../local-call.ts";
+import { readLocalArguments } from "./local-arguments.ts";
 
 const timeoutMs = 5_000;
 
@@ -9,9 +9,12 @@ export async function status(
   args: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<void> {
-  const { values } = parse(args);
-  const stateDirectory =
-    values["state-directory"] ?? environment["BATON_STATE_DIRECTORY"] ?? "/var/lib/baton";
+  const { values, stateDirectory } = readLocalArguments(
+    args,
+    environment,
+    { explain: { type: "boolean" }, json: { type: "boolean" } },
+    "status takes --explain, --json",
+  );
   const answer = await callLocally({ stateDirectory, method: "GET", path: "/status", timeoutMs });
   const seen = parseAs(agentStatusSchema, answer, "the agent's status", "agent-failed");
   const text = values.json === true ? JSON.stringify(seen) : inWords(seen, values.explain === true);
@@ -41,23 +44,4 @@ function inWords(seen: AgentStatus, explains: boolean): string {
           ]),
     );
   return lines.map(([name = "", value = ""]) => `${name.padEnd(12)}${value}`).join("\n");
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        explain: { type: "boolean" },
-        json: { type: "boolean" },
-        "state-directory": { type: "string" },
-      },
-    });
-  } catch (error) {
-    throw new AppError(
-      "invalid-configuration",
-      "cannot read the command line: baton-agent status takes --explain, --json and --state-directory DIR",
-      { cause: error },
-    );
-  }
 }
