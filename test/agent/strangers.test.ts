@@ -2,6 +2,7 @@ import { chmod, copyFile, mkdtemp, mkdir, readFile, rmdir, writeFile } from "nod
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { signalTree } from "@baton/process-tree";
 import { isRoot, root } from "./needs.ts";
 import { readyAndWait, shell, until, useRunBed } from "./run-bed.ts";
 
@@ -113,7 +114,7 @@ describe("other users, other numbers, other killers", { timeout: 180_000 }, () =
     await agent.printed("told");
     await until("all are killed", async () => {
       const members = await agent.tree();
-      for (const { pid } of members) process.kill(pid, "SIGKILL");
+      await signalTree(members, "SIGKILL");
       return members.length === 0;
     });
     expect(await stopped).toMatchObject({ outcome: "crashed-during-stop", evidenceClass: "proven" });

@@ -1,3 +1,5 @@
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { compile, compiler, hasCompiler } from "./needs.ts";
 import { readyAndWait, shell, until, useRunBed } from "./run-bed.ts";
@@ -80,19 +82,21 @@ describe("the process tree of an application in run mode", { timeout: 180_000 },
     expect(await agent.tree()).toEqual([]);
   });
 
-  it("case 16: what forks faster than anybody can look is never called stopped while it lives", async () => {
-    // One process at a time, each with a new number, for 20 s at the most.
-    const comet = `import os,time\nend=time.monotonic()+20\nprint("ready",flush=True)\nwhile time.monotonic()<end:\n  if os.fork(): os._exit(0)\n  os.setsid()`;
+  it("case 15: an agent that was told to end stays with what it may not kill, and leaves when that is gone", async () => {
+    const release = join(await mkdtemp(join(bed.directory(), "r-")), "release");
     const agent = await bed.run({
-      options: ["--kill-allowed", "--grace-ms", "300"],
-      command: ["python3", "-c", comet],
+      options: ["--grace-ms", "500"],
+      command: shell(
+        `setsid sh -c 'trap "" TERM; echo daemon; while [ ! -e "$0" ]; do sleep 0.1; done' ${release} & trap 'exit 3' TERM; ${readyAndWait}`,
+      ),
     });
     await agent.printed("ready");
-    await agent.listens();
-    const { evidenceClass } = await agent.stop(6_000);
-    const left = await agent.tree();
-    if (evidenceClass === "proven") expect(left).toEqual([]);
-    else expect(evidenceClass).toBe("unknown");
+    await agent.printed("daemon");
+    agent.signal("SIGTERM");
+    await agent.printed("the agent stays");
+    await writeFile(release, "");
+    expect(await agent.ended()).toBe(3);
+    expect(await agent.tree()).toEqual([]);
   });
 
   it("case 17: a process that is born by the signal itself is found and ended", async () => {

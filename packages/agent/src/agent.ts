@@ -57,6 +57,8 @@ export interface AgentDeps {
   readonly krake?: KrakeCredentials | null | undefined;
   /** The application ended by itself, and its receipt is written. */
   readonly onOwnEnd?: (() => void) | undefined;
+  /** What a stop had left is gone at last: an end that was refused for it can be tried again. */
+  readonly onRestGone?: (() => void) | undefined;
 }
 
 /** Who executes the application: the agent, or somebody whose code is loaded only then. */
@@ -80,7 +82,7 @@ async function createExecutor(params: {
  * @throws AppError `in-use` when another agent holds the directory; `agent-failed` when the journal or the key cannot be read
  */
 export async function startAgent(deps: AgentDeps): Promise<Agent> {
-  const { config, store, log, environment = {}, confirmTimings, onOwnEnd = () => {} } = deps;
+  const { config, store, log, environment = {}, confirmTimings, onOwnEnd = () => {}, onRestGone = () => {} } = deps;
   const tls = config.tls === null ? null : readTlsFiles(config.tls);
   const metrics = createMetrics();
   const paths = await prepareStateDirectory(config.stateDirectory);
@@ -136,7 +138,7 @@ export async function startAgent(deps: AgentDeps): Promise<Agent> {
     };
     const recovered = await recover({ journal, executor, self, slot: config.slot, log });
     const finisher = metrics.countStops(createFinisher(context, store));
-    const supervisor = createSupervisor({ context, recovered, finisher, onOwnEnd });
+    const supervisor = createSupervisor({ context, recovered, finisher, onOwnEnd, onRestGone });
     // A stop that cannot be signed cannot be proven: a broken key is found before anything is executed. A new one is made afterwards.
     if (existsSync(paths.key)) await key();
     supervisor.resume();

@@ -51,12 +51,14 @@ export interface RunKeeperEvents {
   readonly onStop: () => void;
   /** A run ended that nobody stopped, and that is recorded. */
   readonly onOwnEnd: (application: Application, ending: Ending) => void;
+  /** What a stop had left is gone at last. */
+  readonly onRestGone: () => void;
 }
 
 export function createRunKeeper(
   context: AgentContext,
   machine: StateMachine,
-  { onStop, onOwnEnd }: RunKeeperEvents,
+  { onStop, onOwnEnd, onRestGone }: RunKeeperEvents,
 ): RunKeeper {
   const { config, lease, effects, log } = context;
   const store = storeAddress(config.storage);
@@ -117,6 +119,7 @@ export function createRunKeeper(
           await share(conclude(rest, end, by));
           // What was told to stop has not ended by itself: an agent that left would have it started again.
           if (by === "itself") onOwnEnd(rest, end);
+          else onRestGone();
           return;
         }
       } catch (error) {

@@ -72,9 +72,17 @@ export interface SupervisorDeps {
   readonly finisher: Finisher;
   /** The application ended by itself, and its receipt is written. */
   readonly onOwnEnd: () => void;
+  /** What a stop had left is gone at last. */
+  readonly onRestGone: () => void;
 }
 
-export function createSupervisor({ context, recovered, finisher, onOwnEnd }: SupervisorDeps): Supervisor {
+export function createSupervisor({
+  context,
+  recovered,
+  finisher,
+  onOwnEnd,
+  onRestGone,
+}: SupervisorDeps): Supervisor {
   const { config, instance, self, journal, lease, effects, log } = context;
   const machine: StateMachine = createStateMachine(recovered.state);
   let isEnding = false;
@@ -107,6 +115,7 @@ export function createSupervisor({ context, recovered, finisher, onOwnEnd }: Sup
       telling = endedByItself(application.facts, ending);
       inBackground("tell of the end", telling);
     },
+    onRestGone,
   });
 
   const onLeaseLost = (): void => {

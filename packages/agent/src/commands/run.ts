@@ -59,7 +59,10 @@ export async function run(mode: Mode, args: readonly string[], environment: Envi
     if (config.afterExit !== "exit" || agent === null || agent.staysForKrake) return;
     void agent.close().then(leave);
   };
-  agent = await startAgent({ config, store, log, environment, krake, onOwnEnd });
+  const onRestGone = (): void => {
+    if (isToldToEnd) void (ending ?? Promise.resolve()).then(end);
+  };
+  agent = await startAgent({ config, store, log, environment, krake, onOwnEnd, onRestGone });
   for (const signal of early) agent.forward(signal);
   if (isToldToEnd) end();
   // It may have ended, and been told of, while the rest of the agent was loaded. What an earlier life was told to stop stays stopped.
