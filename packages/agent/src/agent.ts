@@ -82,7 +82,15 @@ async function createExecutor(params: {
  * @throws AppError `in-use` when another agent holds the directory; `agent-failed` when the journal or the key cannot be read
  */
 export async function startAgent(deps: AgentDeps): Promise<Agent> {
-  const { config, store, log, environment = {}, confirmTimings, onOwnEnd = () => {}, onRestGone = () => {} } = deps;
+  const {
+    config,
+    store,
+    log,
+    environment = {},
+    confirmTimings,
+    onOwnEnd = () => {},
+    onRestGone = () => {},
+  } = deps;
   const tls = config.tls === null ? null : readTlsFiles(config.tls);
   const metrics = createMetrics();
   const paths = await prepareStateDirectory(config.stateDirectory);
