@@ -69,6 +69,8 @@ export function createAgentServer(deps: ServerDeps): Server {
   const routes = createRoutes(deps);
   const { makeServer = createServer } = deps;
   const server = makeServer(limits, (request, response) => {
+    // Asked every second for as long as the agent lives: no route is looked for.
+    if (request.method === "GET" && request.url === "/livez") return sendJson(response, 200, { live: true });
     serve(routes, request, response).catch((error: unknown) => sendProblem(response, error, deps.log));
   });
   server.maxConnections = maxConnections;

@@ -118,8 +118,8 @@ export function createLadder(params: {
           if (reached.size === before || to === "main") break;
           scan = await application.scan();
         }
-        // Those that the main process leaves behind are told at its end, not at the end of the time.
-        let endOfMain = to === "main" && application.ended === null ? mainEnded : null;
+        // Its end is worth a look at once; and those that it leaves behind are told then, not at the end of the time.
+        let endOfMain = application.ended === null ? mainEnded : null;
         for (;;) {
           const { moved } = deadline;
           try {
@@ -137,7 +137,7 @@ export function createLadder(params: {
           } catch (error) {
             if (endOfMain?.aborted === true) {
               endOfMain = null;
-              await send(signal, (await application.scan()).members);
+              if (to === "main") await send(signal, (await application.scan()).members);
             } else if (!moved.aborted) throw error;
           }
         }

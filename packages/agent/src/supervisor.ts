@@ -227,11 +227,13 @@ export function createSupervisor({
     const record = ownOperation(by, application.facts, deadlineMs);
     log("info", "the application is stopped", { by, run: formatRun(application.facts.run) });
     const untilAt = performance.now() + deadlineMs;
+    const firstScan = machine.state === "running" ? beginScan() : undefined;
     // On a disk that takes nothing the platform's stop goes on all the same: it ends us anyway.
     await journal
       .update((facts) => withOperation(facts, record))
       .catch((error: unknown) => log("error", "the stop cannot be recorded", { reason: reasonOf(error) }));
-    const ended = endRun(record, deadlineMs, { untilAt, by: by === platformStop ? "platform" : "stop" });
+    const ending = by === platformStop ? "platform" : "stop";
+    const ended = endRun(record, deadlineMs, { firstScan, untilAt, by: ending });
     // An end of the agent that joins waits for this receipt too.
     inBackground(
       "stop",
