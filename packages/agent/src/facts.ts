@@ -104,10 +104,31 @@ export const noFacts: Facts = {
   krake: null,
 };
 
-export const withOperation = (facts: Facts, record: OperationRecord): Facts => ({
-  ...facts,
-  operations: { ...facts.operations, [record.key]: record },
-});
+/** So many operations are remembered at least, once they are over. */
+const remembered = 256;
+
+export function withOperation(facts: Facts, record: OperationRecord): Facts {
+  const operations = Object.hasOwn(facts.operations, record.key)
+    ? facts.operations
+    : withoutOldest(facts.operations);
+  return { ...facts, operations: { ...operations, [record.key]: record } };
+}
+
+/**
+ * Forgets what is over and told, the oldest first. Nothing is done again for it: a start of that epoch is stale, and a stop finds
+ * its receipt, whose file stays.
+ */
+function withoutOldest(operations: Facts["operations"]): Facts["operations"] {
+  const all = Object.entries(operations);
+  if (all.length < 2 * remembered) return operations;
+  const firstKept = all.length - remembered;
+  return Object.fromEntries(all.filter(([, record], n) => n >= firstKept || !isOver(record)));
+}
+
+const isOver = ({ progress, confirmation, copy }: OperationRecord): boolean =>
+  progress.state !== "open" &&
+  confirmation !== "pending" &&
+  (copy !== "pending" || progress.state !== "receipt");
 
 export function changeOperation(facts: Facts, key: string, change: Partial<OperationRecord>): Facts {
   const record = facts.operations[key];

@@ -92,7 +92,13 @@ export function createFinisher(context: AgentContext, store: ObjectStore | null)
       await insist(
         log,
         "write the journal",
-        () => journal.update((facts) => changeOperation(facts, key, { progress: { state: "receipt" } })),
+        () =>
+          journal.update((facts) =>
+            changeOperation(facts, key, {
+              progress: { state: "receipt" },
+              ...(store === null && { copy: "none" }),
+            }),
+          ),
         until,
       );
       operations.changed(key);
