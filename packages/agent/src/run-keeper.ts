@@ -67,6 +67,8 @@ export function createRunKeeper(
   let deadline: Deadline | null = null;
   let watch: AbortController | null = null;
   let seen: SocketProof | null = null;
+  /** Who told it to end, while the last stop left it in doubt: what ends after that has not ended by itself. */
+  let told: StopOrder["by"] = "itself";
 
   /** Records a proven end, then gives the lease back; the two do not need each other. */
   const conclude = async (ended: Application, end: Ending, by: StopOrder["by"]): Promise<Ending> => {
@@ -143,7 +145,7 @@ export function createRunKeeper(
     // While starting, whoever waits for readiness sees it and stops the rest.
     if (machine.state !== "starting" && machine.can("exit")) machine.send("exit");
     if (ending === null && (machine.state === "verifying" || machine.state === "unknown"))
-      beginWatch(ended, "itself");
+      beginWatch(ended, told);
   };
 
   const end = async (target: Application, order: StopOrder, wasReady: boolean): Promise<Ending> => {
@@ -176,6 +178,7 @@ export function createRunKeeper(
     const refused = config.hook.onRefused === "serve" ? "refusedServing" : "refusedHeld";
     const livesOn = target.ended === null && result.outcome === "refused" && machine.can(refused);
     machine.send(livesOn ? refused : "unproven");
+    told = livesOn ? "itself" : order.by;
     if (target.ended !== null) beginWatch(target, order.by);
     return result;
   };
@@ -190,6 +193,7 @@ export function createRunKeeper(
     keep(kept) {
       application = kept;
       seen = null;
+      told = "itself";
       kept.exited
         .then(() => onExit(kept))
         .catch((error: unknown) =>
