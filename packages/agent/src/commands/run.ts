@@ -4,6 +4,7 @@ import { type Mode, assertWritable, readConfig } from "../config.ts";
 import { handleSignals } from "../early-signals.ts";
 import { exitStatus } from "../exit-code.ts";
 import { findProgram } from "../find-program.ts";
+import { closeInheritedFiles } from "../inherited-files.ts";
 import { openLogWriter } from "../log-writer.ts";
 import { createLog, reasonOf } from "../log.ts";
 
@@ -11,6 +12,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Is the agent until the platform, or the application's own end, ends it. */
 export async function run(mode: Mode, args: readonly string[], environment: Environment): Promise<void> {
+  closeInheritedFiles();
   const log = createLog(openLogWriter(), { name: "baton-agent", pid: process.pid });
   // Log readers may go away; that must not take the agent with them.
   process.stderr.on("error", () => {});
