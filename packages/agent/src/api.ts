@@ -13,6 +13,9 @@ import type { Supervisor } from "./supervisor.ts";
 import type { TlsFiles } from "./tls-files.ts";
 import { warmUp } from "./warm-up.ts";
 
+/** After the start, whose first probes shall not wait. */
+const quietMs = 200;
+
 /** Everything that listens. */
 export interface Api {
   /** Of the network API; of the local socket when there is none. */
@@ -56,12 +59,14 @@ export async function openApi(params: {
   const url =
     config.listen === null ? "http://localhost" : `${scheme}://${await listen(server, config.listen)}`;
   const krakeMode = krake === null ? null : await openKrake(context, supervisor, krake);
-  void warmUp(key, config.placement, context.lease);
+  const warmingUp = setTimeout(() => void warmUp(key, config.placement, context.lease), quietMs).unref();
   return {
     url,
     settle: async (limitMs) => krakeMode?.settle(limitMs),
-    close: async () =>
-      void (await Promise.all([closeServer(server), closeServer(local), krakeMode?.shutDown()])),
+    async close() {
+      clearTimeout(warmingUp);
+      await Promise.all([closeServer(server), closeServer(local), krakeMode?.shutDown()]);
+    },
   };
 }
 
