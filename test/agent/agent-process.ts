@@ -25,6 +25,7 @@ import {
   newNonce,
   newOperationId,
   newPlacementId,
+  parseAs,
   signCommand,
   verifyReceipt,
 } from "@baton/protocol";
@@ -131,7 +132,7 @@ export async function createAgentBed(environment: Readonly<Record<string, string
         const content = await readFile(join(stateDirectory, "endpoint.json"), "utf8").catch(() => "null");
         const found: unknown = JSON.parse(content);
         if (found === null) return false;
-        endpoint = agentEndpointSchema.parse(found);
+        endpoint = parseAs(agentEndpointSchema, found, "the endpoint");
         return endpoint.pid === started.pid;
       });
       return started;
@@ -155,9 +156,10 @@ export async function createAgentBed(environment: Readonly<Record<string, string
       return { grant, epoch: lease.epoch };
     },
     lease: async () => (await readLease({ store, prefix, timeoutMs: 2_000 }))?.lease ?? null,
-    status: async (): Promise<AgentStatus> => agentStatusSchema.parse(await get("/v1/status")),
+    status: async (): Promise<AgentStatus> =>
+      parseAs(agentStatusSchema, await get("/v1/status"), "the status"),
     settled: async (key: string): Promise<AgentOperation> =>
-      agentOperationSchema.parse(await get(`/v1/operations/${key}?waitMs=15000`)),
+      parseAs(agentOperationSchema, await get(`/v1/operations/${key}?waitMs=15000`), "the operation"),
     async receipt(key: string): Promise<Receipt> {
       const settled = await bed.settled(key);
       if (settled.state !== "receipt" || endpoint === null)

@@ -9,7 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll } from "vitest";
 import { type ProcessFact, type TreeScan, scanTree, signalTree } from "@baton/process-tree";
-import { type AgentStatus, type Receipt, agentStatusSchema, cookieVariable } from "@baton/protocol";
+import { type AgentStatus, type Receipt, agentStatusSchema, cookieVariable, parseAs } from "@baton/protocol";
 import { readReceipts } from "../containers/receipts.ts";
 import { until as ask } from "../containers/until.ts";
 
@@ -154,7 +154,8 @@ function launch(params: RunParams, stateDirectory: string, program: readonly str
       stopped.catch(() => undefined);
       return stopped as Promise<LocalStop>;
     },
-    status: async () => agentStatusSchema.parse(await callLocally(stateDirectory, "GET", "/status", 10_000)),
+    status: async () =>
+      parseAs(agentStatusSchema, await callLocally(stateDirectory, "GET", "/status", 10_000), "the status"),
     receipts: () => readReceipts(stateDirectory),
     tree: async () => (await scanRun(stateDirectory))?.members ?? [],
     async isGone() {

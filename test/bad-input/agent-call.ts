@@ -7,6 +7,7 @@ import {
   type Route,
   agentEndpointSchema,
   agentStatusSchema,
+  parseAs,
   privateKeySchema,
   signCommand,
 } from "@baton/protocol";
@@ -27,7 +28,7 @@ export const commandKeyOf = ({ harbour }: Stage): Promise<PrivateKey> =>
   readKey(join(harbour.directory, "orchestrator", "command-key.json"));
 
 async function readKey(file: string): Promise<PrivateKey> {
-  return privateKeySchema.parse(JSON.parse(await readFile(file, "utf8")));
+  return parseAs(privateKeySchema, JSON.parse(await readFile(file, "utf8")), "the key");
 }
 
 /** One raw request to the agent of the placement that serves. */
@@ -36,8 +37,10 @@ export async function callAgent(
   route: Route,
   { path, ...call }: Call & { readonly path: string },
 ): Promise<Answer> {
-  const { url } = agentEndpointSchema.parse(
+  const { url } = parseAs(
+    agentEndpointSchema,
     JSON.parse(await readFile(join(placementState(stage, route), "endpoint.json"), "utf8")),
+    "the endpoint",
   );
   return send(new URL(path, url), call);
 }
@@ -52,5 +55,5 @@ export async function sign(stage: Stage, route: Route, command: Command): Promis
 export async function agentStatus(stage: Stage, route: Route): Promise<AgentStatus> {
   const token = await sign(stage, route, { kind: "read" });
   const answer = await callAgent(stage, route, { method: "GET", path: "/v1/status", token });
-  return agentStatusSchema.parse(JSON.parse(answer.text));
+  return parseAs(agentStatusSchema, JSON.parse(answer.text), "the status");
 }

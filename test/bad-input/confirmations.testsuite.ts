@@ -7,6 +7,7 @@ import {
   type Route,
   createKeyPair,
   newPlacementId,
+  parseAs,
   receiptSchema,
   signReceipt,
 } from "@baton/protocol";
@@ -35,7 +36,14 @@ export function testConfirmations(at: () => Stage): void {
       if (moved.receipt === null) throw new Error(`cannot migrate tide: ${String(moved.reason)}`);
       const { jws } = moved.receipt;
       const [, content = ""] = jws.split(".");
-      old = { jws, receipt: receiptSchema.parse(JSON.parse(Buffer.from(content, "base64url").toString())) };
+      old = {
+        jws,
+        receipt: parseAs(
+          receiptSchema,
+          JSON.parse(Buffer.from(content, "base64url").toString()),
+          "the receipt",
+        ),
+      };
     }, startMs);
 
     it("what is no receipt is refused", async () => {

@@ -2,7 +2,7 @@ import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { readCommitLog, readCommittedBody } from "@baton/dev-store";
 import { bucket, prefix } from "@baton/example-ledger/demo";
-import { type AgentStatus, type Route, newNonce } from "@baton/protocol";
+import { type AgentStatus, type Route, newNonce, parseAs } from "@baton/protocol";
 import { type Lease, leaseKey, leaseSchema } from "@baton/storage";
 import { afterEach, beforeEach, expect } from "vitest";
 import { agentStatus, placementState } from "./agent-call.ts";
@@ -145,7 +145,7 @@ async function leasesSince(directory: string, commits: number): Promise<LeaseFac
         run,
         grant,
         operation,
-      } = leaseSchema.parse(JSON.parse(body));
+      } = parseAs(leaseSchema, JSON.parse(body), "the lease");
       return { owner, application: name, holder, epoch, state, run, grant, operation };
     }),
   );

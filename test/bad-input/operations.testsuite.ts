@@ -1,4 +1,4 @@
-import { type Operation, operationSchema } from "@baton/protocol";
+import { type Operation, operationSchema, parseAs } from "@baton/protocol";
 import { beforeAll, describe, expect, it } from "vitest";
 import { addEntry, expectEntries, expectLedgerUntouched, listPlacements } from "./observe.ts";
 import { expectOneLine, expectProblem } from "./refusal.ts";
@@ -65,7 +65,7 @@ export function testOperations(at: () => Stage): void {
       const [taken, refused] = answers.toSorted((a, b) => a.status - b.status);
       if (taken === undefined || refused === undefined) throw new Error("an answer is missing");
       expect(taken.status).toBe(202);
-      const operation = operationSchema.parse(JSON.parse(taken.text));
+      const operation = parseAs(operationSchema, JSON.parse(taken.text), "the operation");
       const words = [operation.id, "is still open", "wait for its end"];
       expectProblem(refused, "operation-open", ["cannot migrate slow", ...words]);
       expectOneLine(await baton(["migrate", "slow", "--to", "harbor-b"]), ["cannot migrate slow", ...words]);

@@ -1,4 +1,4 @@
-import { type ErrorCode, errorTable, problemContentType, problemSchema } from "@baton/protocol";
+import { type ErrorCode, errorTable, parseAs, problemContentType, problemSchema } from "@baton/protocol";
 import { expect } from "vitest";
 import type { Ended } from "./run-cli.ts";
 import type { Answer } from "./send.ts";
@@ -9,7 +9,7 @@ export function expectProblem(
   code: ErrorCode,
   words: readonly string[] = [],
 ): string {
-  const problem = problemSchema.parse(JSON.parse(text));
+  const problem = parseAs(problemSchema, JSON.parse(text), "the problem");
   const { title, retry, status: wanted } = errorTable[code];
   expect({ status, contentType: headers.get("content-type"), problem }).toMatchObject({
     status: wanted,

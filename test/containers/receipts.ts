@@ -1,6 +1,6 @@
 import { readFile, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type Receipt, agentEndpointSchema, verifyReceipt } from "@baton/protocol";
+import { type Receipt, agentEndpointSchema, parseAs, verifyReceipt } from "@baton/protocol";
 
 /** The receipts of a state directory, verified by the agent's key, the oldest first. */
 export async function readReceipts(stateDirectory: string): Promise<readonly Receipt[]> {
@@ -8,7 +8,7 @@ export async function readReceipts(stateDirectory: string): Promise<readonly Rec
   const names = (await readdir(directory).catch(() => [])).filter((name) => name.endsWith(".jws"));
   if (names.length === 0) return [];
   const endpoint: unknown = JSON.parse(await readFile(join(stateDirectory, "endpoint.json"), "utf8"));
-  const { publicKey } = agentEndpointSchema.parse(endpoint);
+  const { publicKey } = parseAs(agentEndpointSchema, endpoint, "the endpoint");
   const found = await Promise.all(
     names.map(async (name) => ({
       receipt: await verifyReceipt(await readFile(join(directory, name), "utf8"), publicKey),

@@ -3,6 +3,7 @@ import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { readCommitLog, readCommittedBody } from "@baton/dev-store";
 import { type ClusterName, type Harbour, bucket, clusters, prefix } from "@baton/example-ledger/demo";
+import { parseAs } from "@baton/protocol";
 import { type Lease, leaseKey, leaseSchema } from "@baton/storage";
 
 export interface ReceivedEffect {
@@ -62,8 +63,10 @@ export async function readLeaseWrites({ storeDirectory }: Harbour): Promise<read
   let last: Lease | undefined;
   for (const commit of await readCommitLog(storeDirectory)) {
     if (commit.bucket !== bucket || commit.key !== leaseKey(prefix)) continue;
-    const lease = leaseSchema.parse(
+    const lease = parseAs(
+      leaseSchema,
       JSON.parse(Buffer.from(await readCommittedBody(storeDirectory, commit)).toString()),
+      "the lease",
     );
     // Only a renewal leaves the history as it is.
     if (lease.history.at(-1) === lease.nonce) writes.push(lease);

@@ -12,9 +12,11 @@ import { type ProcessIdentity, scanTree } from "@baton/process-tree";
 import {
   type AgentStatus,
   type Receipt,
+  accepts,
   agentEndpointSchema,
   agentStatusSchema,
   cookieVariable,
+  parseAs,
 } from "@baton/protocol";
 import { readReceipts } from "../containers/receipts.ts";
 import { until } from "../containers/until.ts";
@@ -127,9 +129,9 @@ export async function createPresetBed() {
         async () => {
           if (child.exitCode !== null || child.signalCode !== null)
             throw new Error(`the agent ended with ${child.exitCode ?? child.signalCode}: ${output}`);
-          const endpoint = agentEndpointSchema.safeParse(await readState("endpoint.json"));
-          if (!endpoint.success) return false;
-          url = endpoint.data.url;
+          const endpoint = await readState("endpoint.json");
+          if (!accepts(agentEndpointSchema, endpoint)) return false;
+          url = endpoint.url;
           return ((await runFacts())?.process ?? null) !== null;
         },
         upMs,
@@ -152,8 +154,10 @@ export async function createPresetBed() {
           return receipt;
         },
         status: async () =>
-          agentStatusSchema.parse(
+          parseAs(
+            agentStatusSchema,
             JSON.parse(await run([process.execPath, agentMain, "status", "--json", ...local])),
+            "the status",
           ),
         isReady: async () => (await fetch(new URL("/readyz", url), { headers: { connection: "close" } })).ok,
         async leave() {

@@ -1,5 +1,5 @@
 import { chmod } from "node:fs/promises";
-import { hookSchema } from "@baton/protocol";
+import { hookSchema, parseAs } from "@baton/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../containers/until.ts";
 import { findPart } from "./find-program.ts";
@@ -24,7 +24,7 @@ export function testRedisLike(names: {
   const { preset } = names;
   const { paths, options } = findPart(names.server, [names.server, names.client], names.nowhere);
   const [server = "", client = ""] = paths;
-  const { quiesce } = hookSchema.parse({ preset });
+  const { quiesce } = parseAs(hookSchema, { preset }, "the hook");
   const [, , quiesceScript = ""] = quiesce?.command ?? [];
   const neverSavesByItself = ["--save", "3600 1000000"];
 

@@ -5,7 +5,7 @@ import { type AgentEvent, createStateMachine } from "./agent-state.ts";
 import { type StopEvidence, isStopped } from "./judge-ending.ts";
 
 const complete: StopEvidence = { treeGone: true, checks: [] };
-const states = agentStatusSchema.shape.state.options as readonly AgentState[];
+const states = agentStatusSchema.entries.state.options as readonly AgentState[];
 
 const checks = fc.array(
   fc.record({

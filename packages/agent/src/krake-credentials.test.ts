@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type AgentConfig, agentConfigSchema } from "@baton/protocol";
+import { type AgentConfig, agentConfigSchema, parseAs } from "@baton/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { readKrakeCredentials } from "./krake-credentials.ts";
 
@@ -21,17 +21,21 @@ afterEach(() => rmSync(directory, { recursive: true }));
 function configOf(
   change: Partial<NonNullable<AgentConfig["krake"]>> = {},
 ): NonNullable<AgentConfig["krake"]> {
-  const { krake } = agentConfigSchema.parse({
-    version: 1,
-    placement: "pl-00000000000000000000",
-    application: "demo",
-    stateDirectory: directory,
-    listen: null,
-    hook: {},
-    readiness: null,
-    workload: null,
-    krake: { listen: { host: "127.0.0.1", port: 0 } },
-  });
+  const { krake } = parseAs(
+    agentConfigSchema,
+    {
+      version: 1,
+      placement: "pl-00000000000000000000",
+      application: "demo",
+      stateDirectory: directory,
+      listen: null,
+      hook: {},
+      readiness: null,
+      workload: null,
+      krake: { listen: { host: "127.0.0.1", port: 0 } },
+    },
+    "it",
+  );
   if (krake === null) throw new Error("no krake");
   return { ...krake, ...change };
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   agentConfigSchema,
+  parseAs,
   createKeyPair,
   newOperationId,
   newPlacementId,
@@ -13,16 +14,20 @@ import { type OperationRecord, neverExecuted } from "./facts.ts";
 import { createReceipts } from "./receipts.ts";
 
 const placement = newPlacementId();
-const config = agentConfigSchema.parse({
-  version: 1,
-  placement,
-  application: "ledger",
-  stateDirectory: "/nowhere",
-  listen: null,
-  workload: { command: ["true"] },
-  hook: {},
-  readiness: null,
-});
+const config = parseAs(
+  agentConfigSchema,
+  {
+    version: 1,
+    placement,
+    application: "ledger",
+    stateDirectory: "/nowhere",
+    listen: null,
+    workload: { command: ["true"] },
+    hook: {},
+    readiness: null,
+  },
+  "it",
+);
 const run = { placement, instance: "0".repeat(32), counter: 1 };
 const record: OperationRecord = {
   key: "op.stop.1",

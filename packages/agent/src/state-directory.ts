@@ -56,7 +56,10 @@ export function stateKey(path: string): () => Promise<PrivateKey> {
 }
 
 export async function writeEndpoint(path: string, endpoint: AgentEndpoint): Promise<void> {
-  await writeDurably(path, JSON.stringify(agentEndpointSchema.parse(endpoint)));
+  await writeDurably(
+    path,
+    JSON.stringify(parseAs(agentEndpointSchema, endpoint, "the endpoint", "internal")),
+  );
 }
 
 function parseJson(content: string, path: string): unknown {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { hookSchema } from "@baton/protocol";
+import { hookSchema, parseAs } from "@baton/protocol";
 import { createDeadline } from "./deadline.ts";
 import { type Demand, createStopBudget, demandsOf, reserveMs, shareOf } from "./stop-budget.ts";
 
@@ -100,7 +100,7 @@ describe("the budget of a stop", () => {
   });
 
   it("wants neither drain nor quiesce of what never served", () => {
-    const hook = hookSchema.parse({ preset: "redis", drain: { timeoutMs: 5_000 } });
+    const hook = parseAs(hookSchema, { preset: "redis", drain: { timeoutMs: 5_000 } }, "it");
     expect(demandsOf(hook, true).map(({ what }) => what)).toEqual(["drain", "quiesce", "signal"]);
     expect(demandsOf(hook, false).map(({ what }) => what)).toEqual(["signal"]);
   });

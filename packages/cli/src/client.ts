@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import {
   AppError,
+  accepts,
   type Manifest,
   type Operation,
   type OperationRequest,
@@ -172,8 +173,7 @@ function contentOf(result: CallResult, url: string): unknown {
     );
   }
   if (result.status >= 200 && result.status < 300) return content;
-  const problem = problemSchema.safeParse(content);
-  if (problem.success) throw fromProblem(problem.data);
+  if (accepts(problemSchema, content)) throw fromProblem(content);
   throw new AppError(
     "internal",
     `cannot read the answer of ${url}: ${result.status} without a problem; is it Baton?`,

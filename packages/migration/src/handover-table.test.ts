@@ -2,8 +2,8 @@ import { receiptSchema } from "@baton/protocol";
 import { describe, expect, it } from "vitest";
 import { decideHandover } from "./handover-table.ts";
 
-const outcomes = receiptSchema.shape.outcome.options;
-const classes = receiptSchema.shape.evidenceClass.options;
+const outcomes = receiptSchema.entries.outcome.options;
+const classes = receiptSchema.entries.evidenceClass.options;
 const witnesses = ["running", "terminated", "unknown"] as const;
 
 describe("the handover table without a fence", () => {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { AppError, type PrivateKey, createKeyPair, privateKeySchema } from "@baton/protocol";
+import { AppError, type PrivateKey, createKeyPair, parseAs, privateKeySchema } from "@baton/protocol";
 
 /** The orchestrator's own secrets, each made at the first start and kept with mode 0600. */
 export interface StateSecrets {
@@ -39,7 +39,7 @@ function parseToken(directory: string, text: string): string {
 
 function parseKey(directory: string, text: string): PrivateKey {
   try {
-    return privateKeySchema.parse(JSON.parse(text));
+    return parseAs(privateKeySchema, JSON.parse(text), "the key");
   } catch {
     throw damaged(directory, "command-key.json");
   }

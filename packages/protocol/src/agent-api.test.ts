@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import * as v from "valibot";
 import {
   agentEndpointSchema,
   agentOperationSchema,
@@ -26,7 +27,7 @@ describe("an agent's operation", () => {
     { key: "k", kind: "start", state: "started", result },
     { key: "k", kind: "start", state: "failed", problem },
   ])("may be $state", (operation) => {
-    expect(agentOperationSchema.parse(operation)).toEqual(operation);
+    expect(v.parse(agentOperationSchema, operation)).toEqual(operation);
   });
 
   it.each([
@@ -37,7 +38,7 @@ describe("an agent's operation", () => {
     { key: "a/b", kind: "stop", state: "open" },
     { key: "k", kind: "withdraw", state: "open" },
   ])("is never %o", (operation) => {
-    expect(agentOperationSchema.safeParse(operation).success).toBe(false);
+    expect(v.is(agentOperationSchema, operation)).toBe(false);
   });
 });
 
@@ -57,13 +58,13 @@ describe("an agent's status", () => {
 
   it("tells of a run, or that there was none", () => {
     for (const each of [status, { ...status, state: "running", run, ready: true, open: true }])
-      expect(agentStatusSchema.parse(each)).toEqual(each);
+      expect(v.parse(agentStatusSchema, each)).toEqual(each);
   });
 
   it.each([{ state: "gone" }, { run: undefined }, { lease: undefined }, { epoch: -1 }, { more: 1 }])(
     "is refused with %o",
     (change) => {
-      expect(agentStatusSchema.safeParse({ ...status, ...change }).success).toBe(false);
+      expect(v.is(agentStatusSchema, { ...status, ...change })).toBe(false);
     },
   );
 });
@@ -71,12 +72,12 @@ describe("an agent's status", () => {
 it("an agent's endpoint says who listens where", () => {
   const url = "http://127.0.0.1:4001";
   const endpoint = { placement, instance: "1a", url, publicKey, pid: 7, startTime: "12", bootId: "b" };
-  expect(agentEndpointSchema.parse(endpoint)).toEqual(endpoint);
-  expect(agentEndpointSchema.safeParse({ ...endpoint, publicKey: undefined }).success).toBe(false);
+  expect(v.parse(agentEndpointSchema, endpoint)).toEqual(endpoint);
+  expect(v.is(agentEndpointSchema, { ...endpoint, publicKey: undefined })).toBe(false);
 });
 
 it("a confirmation holds one receipt of a bounded size", () => {
-  const accepts = (receipt: unknown) => confirmationSchema.safeParse({ receipt }).success;
+  const accepts = (receipt: unknown) => v.is(confirmationSchema, { receipt });
   expect(accepts("a.b.c")).toBe(true);
   for (const receipt of ["", "a".repeat(32_769), null]) expect(accepts(receipt)).toBe(false);
 });

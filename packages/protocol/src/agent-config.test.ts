@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import * as v from "valibot";
 import { agentConfigSchema } from "./agent-config.ts";
 import { newPlacementId } from "./ids.ts";
 import { createKeyPair } from "./keys.ts";
@@ -31,9 +32,9 @@ describe("an agent's configuration", () => {
   };
 
   it("is complete once it was read, and comes back as it was written then", () => {
-    const complete = agentConfigSchema.parse(config);
+    const complete = v.parse(agentConfigSchema, config);
     expect(complete).toMatchObject({ start: "held", afterExit: "stay", krake: null, attach: null });
-    expect(agentConfigSchema.parse(JSON.parse(JSON.stringify(complete)))).toEqual(complete);
+    expect(v.parse(agentConfigSchema, JSON.parse(JSON.stringify(complete)))).toEqual(complete);
   });
 
   it.each<[string, object]>([
@@ -49,6 +50,6 @@ describe("an agent's configuration", () => {
     ["an application to attach to without saying by what", { attach: { pattern: "x" } }],
     ["a secret in place of its file", { storage: { ...config.storage, control: "hunter2" } }],
   ])("is refused with %s", (_, change) => {
-    expect(agentConfigSchema.safeParse({ ...config, ...change }).success).toBe(false);
+    expect(v.is(agentConfigSchema, { ...config, ...change })).toBe(false);
   });
 });

@@ -1,13 +1,13 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import * as z from "zod/mini";
-import { deferred } from "./deferred.ts";
+import * as v from "valibot";
 import { AppError, type ErrorCode, isAppError } from "./errors.ts";
 import { commandKeySchema, epochSchema, newNonce, operationIdSchema, runSchema } from "./ids.ts";
 import { signJws, verifyJws } from "./jws.ts";
 import type { PrivateKey, PublicKey } from "./keys.ts";
 import { parseAs } from "./parse.ts";
+import { integer, object, record, strictObject, variant } from "./schema.ts";
 
-const deadlineMs = z.int().check(z.positive(), z.maximum(3_600_000));
+const deadlineMs = v.pipe(integer, v.gtValue(0), v.maxValue(3_600_000));
 const keyed = { key: commandKeySchema, operation: operationIdSchema };
 
 /**
@@ -15,39 +15,33 @@ const keyed = { key: commandKeySchema, operation: operationIdSchema };
  * `stop` ends exactly `run`; `start` turns `grant` into a run; `burn` gives up a grant that was never started;
  * `withdraw` forbids the stop `key` for ever; `open` lets clients in (`/readyz`); `read` changes nothing.
  */
-export const commandSchema = deferred(() =>
-  z.discriminatedUnion("kind", [
-    z.strictObject({ kind: z.literal("stop"), ...keyed, run: runSchema, deadlineMs }),
-    z.strictObject({
-      kind: z.literal("start"),
-      ...keyed,
-      grant: z.string().check(z.minLength(1)),
-      deadlineMs,
-      /** SHA-256 (hex) of the request body, which carries the data keys. */
-      bodySha256: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
-    }),
-    z.strictObject({ kind: z.literal("burn"), ...keyed, grant: z.string().check(z.minLength(1)) }),
-    z.strictObject({ kind: z.literal("withdraw"), ...keyed }),
-    z.strictObject({ kind: z.literal("open"), operation: operationIdSchema, run: runSchema }),
-    z.strictObject({ kind: z.literal("read") }),
-  ]),
-);
-export type Command = z.infer<typeof commandSchema>;
+export const commandSchema = variant("kind", [
+  strictObject({ kind: v.literal("stop"), ...keyed, run: runSchema, deadlineMs }),
+  strictObject({
+    kind: v.literal("start"),
+    ...keyed,
+    grant: v.pipe(v.string(), v.minLength(1)),
+    deadlineMs,
+    /** SHA-256 (hex) of the request body, which carries the data keys. */
+    bodySha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+  }),
+  strictObject({ kind: v.literal("burn"), ...keyed, grant: v.pipe(v.string(), v.minLength(1)) }),
+  strictObject({ kind: v.literal("withdraw"), ...keyed }),
+  strictObject({ kind: v.literal("open"), operation: operationIdSchema, run: runSchema }),
+  strictObject({ kind: v.literal("read") }),
+]);
+export type Command = v.InferOutput<typeof commandSchema>;
 
 /** The body of `POST /v1/start`: environment variables that are not in the placement's configuration, data keys among them. */
-export const startBodySchema = deferred(() =>
-  z.strictObject({ environment: z.record(z.string(), z.string()) }),
-);
-export type StartBody = z.infer<typeof startBodySchema>;
+export const startBodySchema = strictObject({ environment: record(v.string(), v.string()) });
+export type StartBody = v.InferOutput<typeof startBodySchema>;
 
 /** What is about the token itself is checked first, by hand: it decides between the codes. */
-const claimsSchema = deferred(() =>
-  z.object({
-    jti: z.string().check(z.minLength(16)),
-    epoch: epochSchema,
-    command: commandSchema,
-  }),
-);
+const claimsSchema = object({
+  jti: v.pipe(v.string(), v.minCodePoints(16)),
+  epoch: epochSchema,
+  command: commandSchema,
+});
 
 /** A verified command; the caller still has to refuse a `nonce` it has seen and an `epoch` older than it knows. */
 export interface VerifiedCommand {
@@ -128,10 +122,18 @@ export async function verifyCommand(params: VerifyCommandParams): Promise<Verifi
     const { payload } = verifyJws({ type: tokenType, jws: token, key, longest: longestToken });
     const claims: unknown = JSON.parse(payload);
     const exp = checkToken(claims, placement, Math.floor(now.getTime() / 1000));
-    const { command, epoch, jti } = claimsSchema.parse(claims);
+    const { command, epoch, jti } = readClaims(claims);
     return { command, epoch, nonce: jti, expiresAt: exp + commandClockToleranceSeconds };
   } catch (error) {
     throw isAppError(error) ? error : refuse("unauthenticated", "is not valid", error);
+  }
+}
+
+function readClaims(claims: unknown): v.InferOutput<typeof claimsSchema> {
+  try {
+    return parseAs(claimsSchema, claims, "the claims");
+  } catch (error) {
+    throw refuse("unauthenticated", "is not valid", error);
   }
 }
 

@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
+import * as v from "valibot";
 import { hookSchema, longestStopMs, readinessSchema, verifySchema, workloadSchema } from "./hook.ts";
 import { presetNames } from "./presets.ts";
 
 describe("a hook", () => {
   it("is complete when it says nothing, and then never kills", () => {
-    expect(hookSchema.parse({})).toEqual({
+    expect(v.parse(hookSchema, {})).toEqual({
       preset: "generic",
       drain: null,
       quiesce: null,
@@ -37,7 +38,7 @@ describe("a hook", () => {
     { marker: { file: "/data/clean" }, dataDirectories: ["/data"], onRefused: "hold", onLeaseLost: "stop" },
     { export: { command: ["upload"], timeoutMs: 5 } },
   ])("may say %o", (hook) => {
-    expect(hookSchema.parse(hook)).toMatchObject(hook);
+    expect(v.parse(hookSchema, hook)).toMatchObject(hook);
   });
 
   it.each([
@@ -48,12 +49,12 @@ describe("a hook", () => {
     [37, "SIGRTMIN+3"],
     ["SIGRTMAX", "SIGRTMIN+30"],
   ])("takes the signal %j as %s", (signal, name) => {
-    expect(hookSchema.parse({ signal }).signal).toBe(name);
+    expect(v.parse(hookSchema, { signal }).signal).toBe(name);
   });
 
   it.each(presetNames)("with preset %s never kills, and what is said beside it wins", (preset) => {
-    expect(hookSchema.parse({ preset }).killAllowed).toBe(false);
-    expect(hookSchema.parse({ preset, signal: "HUP", quiesce: null, graceMs: 5 })).toMatchObject({
+    expect(v.parse(hookSchema, { preset }).killAllowed).toBe(false);
+    expect(v.parse(hookSchema, { preset, signal: "HUP", quiesce: null, graceMs: 5 })).toMatchObject({
       signal: "SIGHUP",
       quiesce: null,
       graceMs: 5,
@@ -61,8 +62,8 @@ describe("a hook", () => {
   });
 
   it.each(presetNames)("with preset %s comes back as it was written once it is complete", (preset) => {
-    const complete = hookSchema.parse({ preset });
-    expect(hookSchema.parse(JSON.parse(JSON.stringify(complete)))).toEqual(complete);
+    const complete = v.parse(hookSchema, { preset });
+    expect(v.parse(hookSchema, JSON.parse(JSON.stringify(complete)))).toEqual(complete);
   });
 
   it.each([
@@ -71,11 +72,11 @@ describe("a hook", () => {
     ["nginx", { signal: "SIGQUIT", signalTo: "main" }],
     ["jvm", { signal: "SIGTERM", gracefulExitCodes: [0, 143] }],
   ])("knows how %s wants to be stopped", (preset, facts) => {
-    expect(hookSchema.parse({ preset })).toMatchObject(facts);
+    expect(v.parse(hookSchema, { preset })).toMatchObject(facts);
   });
 
   it("knows its longest time", () => {
-    const hook = hookSchema.parse({
+    const hook = v.parse(hookSchema, {
       drain: { delayMs: 1, timeoutMs: 2 },
       quiesce: { command: ["a"], timeoutMs: 4 },
       graceMs: 8,
@@ -83,7 +84,7 @@ describe("a hook", () => {
       export: { command: ["b"], timeoutMs: 32 },
     });
     expect(longestStopMs(hook)).toBe(63);
-    expect(longestStopMs(hookSchema.parse({}))).toBe(10_000);
+    expect(longestStopMs(v.parse(hookSchema, {}))).toBe(10_000);
   });
 
   it.each([
@@ -114,7 +115,7 @@ describe("a hook", () => {
     { marker: { file: "clean" } },
     { dataDirectories: ["data"] },
   ])("may not say %o", (hook) => {
-    expect(hookSchema.safeParse(hook).success).toBe(false);
+    expect(v.is(hookSchema, hook)).toBe(false);
   });
 });
 
@@ -123,11 +124,11 @@ describe.each([
   { what: "a verification path", schema: verifySchema },
 ])("$what", ({ schema }) => {
   it.each(["/", "/ready", "/a?b=c"])("may be %s", (path) => {
-    expect(schema.safeParse({ path }).success).toBe(true);
+    expect(v.is(schema, { path })).toBe(true);
   });
 
   it.each(["", "ready", "http://example.org/", "/a b", "/a\n", undefined])("is refused as %j", (path) => {
-    expect(schema.safeParse({ path }).success).toBe(false);
+    expect(v.is(schema, { path })).toBe(false);
   });
 });
 
@@ -137,7 +138,7 @@ describe("a workload", () => {
     { command: ["a", "b"], workingDirectory: "." },
     { command: ["a"], environment: { A_1: "", _b: "x" } },
   ])("may be %o", (workload) => {
-    expect(workloadSchema.parse(workload)).toMatchObject(workload);
+    expect(v.parse(workloadSchema, workload)).toMatchObject(workload);
   });
 
   it.each([
@@ -151,6 +152,6 @@ describe("a workload", () => {
     { command: ["a"], environment: { A: 1 } },
     { command: ["a"], shell: true },
   ])("is refused as %o", (workload) => {
-    expect(workloadSchema.safeParse(workload).success).toBe(false);
+    expect(v.is(workloadSchema, workload)).toBe(false);
   });
 });

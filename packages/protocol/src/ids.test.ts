@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import * as v from "valibot";
 import {
   type Run,
   commandKey,
@@ -61,13 +62,13 @@ describe.each([
     const schemas = [operationIdSchema, placementIdSchema, deploymentIdSchema];
     fc.assert(
       fc.property(moment, (now) => {
-        const accepting = schemas.filter((each) => each.safeParse(create(now)).success);
+        const accepting = schemas.filter((each) => v.is(each, create(now)));
         expect(accepting).toEqual([schema]);
       }),
     );
-    expect(schema.safeParse(create()).success).toBe(true);
-    expect(schema.safeParse(`${create()}\n`).success).toBe(false);
-    expect(schema.safeParse(create().toUpperCase()).success).toBe(false);
+    expect(v.is(schema, create())).toBe(true);
+    expect(v.is(schema, `${create()}\n`)).toBe(false);
+    expect(v.is(schema, create().toUpperCase())).toBe(false);
   });
 });
 
@@ -81,23 +82,22 @@ describe("a nonce", () => {
 
 describe("a name", () => {
   it.each(["a", "ledger", "a-1", `a${"b".repeat(62)}`])("may be %s", (name) => {
-    expect(nameSchema.safeParse(name).success).toBe(true);
+    expect(v.is(nameSchema, name)).toBe(true);
   });
 
   it.each(["", "A", "1a", "-a", "a-", "a.b", "a_b", "a b", "ä", "a\n", `a${"b".repeat(63)}`, 1, null])(
     "is refused as %j",
     (name) => {
-      expect(nameSchema.safeParse(name).success).toBe(false);
+      expect(v.is(nameSchema, name)).toBe(false);
     },
   );
 });
 
 describe("an epoch", () => {
   it("is a whole number that can be counted", () => {
-    for (const epoch of [0, 1, Number.MAX_SAFE_INTEGER])
-      expect(epochSchema.safeParse(epoch).success).toBe(true);
+    for (const epoch of [0, 1, Number.MAX_SAFE_INTEGER]) expect(v.is(epochSchema, epoch)).toBe(true);
     for (const epoch of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, "1", null])
-      expect(epochSchema.safeParse(epoch).success).toBe(false);
+      expect(v.is(epochSchema, epoch)).toBe(false);
   });
 });
 
@@ -105,7 +105,7 @@ describe("a run", () => {
   it("has a text that no other run has", () => {
     fc.assert(
       fc.property(runs, runs, (a, b) => {
-        expect(runSchema.safeParse(a).success).toBe(true);
+        expect(v.is(runSchema, a)).toBe(true);
         expect(formatRun(a) === formatRun(b)).toBe(sameRun(a, b));
       }),
       { numRuns: 500 },
@@ -145,8 +145,8 @@ describe("a run", () => {
     { more: 1 },
   ])("is refused with %o", (change) => {
     const run = { placement: newPlacementId(), instance: "1a", counter: 1 };
-    expect(runSchema.safeParse(run).success).toBe(true);
-    expect(runSchema.safeParse({ ...run, ...change }).success).toBe(false);
+    expect(v.is(runSchema, run)).toBe(true);
+    expect(v.is(runSchema, { ...run, ...change })).toBe(false);
   });
 });
 
@@ -170,7 +170,7 @@ describe("a command's key", () => {
           a.attempt === b.attempt &&
           sameRun(a.run ?? null, b.run ?? null);
         expect(commandKey(a) === commandKey(b)).toBe(same);
-        expect(commandKeySchema.safeParse(commandKey(a)).success).toBe(true);
+        expect(v.is(commandKeySchema, commandKey(a))).toBe(true);
       }),
       { numRuns: 1_000 },
     );

@@ -1,7 +1,7 @@
-import * as z from "zod/mini";
-import { deferred } from "./deferred.ts";
+import * as v from "valibot";
 import { parseAs } from "./parse.ts";
 import { randomBytes } from "./random-bytes.ts";
+import { integer, strictObject } from "./schema.ts";
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 
@@ -23,30 +23,27 @@ export const newDeploymentId = (now: number = Date.now()): string => `dp-${sorta
 export const newNonce = (): string => Buffer.from(randomBytes(16)).toString("hex");
 
 /** Names that people give: DNS labels (RFC 1123), because they become parts of host and object names. */
-export const nameSchema = z
-  .string()
-  .check(
-    z.regex(
-      /^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/,
-      "must be a DNS label: a lower-case letter, then up to 62 lower-case letters, digits or hyphens",
-    ),
-  );
-export const placementIdSchema = z.string().check(z.regex(/^pl-[0-9a-z]{20}$/));
-export const operationIdSchema = deferred(() => z.string().check(z.regex(/^op-[0-9a-z]{20}$/)));
-export const deploymentIdSchema = deferred(() => z.string().check(z.regex(/^dp-[0-9a-z]{20}$/)));
+export const nameSchema = v.pipe(
+  v.string(),
+  v.regex(
+    /^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/,
+    "must be a DNS label: a lower-case letter, then up to 62 lower-case letters, digits or hyphens",
+  ),
+);
+export const placementIdSchema = v.pipe(v.string(), v.regex(/^pl-[0-9a-z]{20}$/));
+export const operationIdSchema = v.pipe(v.string(), v.regex(/^op-[0-9a-z]{20}$/));
+export const deploymentIdSchema = v.pipe(v.string(), v.regex(/^dp-[0-9a-z]{20}$/));
 /** Names one effect for good: operation, step, attempt (and run); the same key never does a thing twice. */
-export const commandKeySchema = deferred(() => z.string().check(z.regex(/^[A-Za-z0-9._-]{1,200}$/)));
-export const epochSchema = z.int().check(z.nonnegative());
+export const commandKeySchema = v.pipe(v.string(), v.regex(/^[A-Za-z0-9._-]{1,200}$/));
+export const epochSchema = v.pipe(integer, v.minValue(0));
 
 /** One start of the application: the `counter`-th by this life of the agent in this placement. */
-export const runSchema = deferred(() =>
-  z.strictObject({
-    placement: placementIdSchema,
-    instance: z.string().check(z.regex(/^[0-9a-z]{1,40}$/)),
-    counter: z.int().check(z.positive()),
-  }),
-);
-export type Run = z.infer<typeof runSchema>;
+export const runSchema = strictObject({
+  placement: placementIdSchema,
+  instance: v.pipe(v.string(), v.regex(/^[0-9a-z]{1,40}$/)),
+  counter: v.pipe(integer, v.gtValue(0)),
+});
+export type Run = v.InferOutput<typeof runSchema>;
 
 /** A run in words and keys; no two runs that `runSchema` accepts give the same text. */
 export const formatRun = (run: Run): string => `${run.placement}.${run.instance}.${run.counter}`;
@@ -58,14 +55,12 @@ export const sameRun = (a: Run | null, b: Run | null): boolean =>
     : a.placement === b.placement && a.instance === b.instance && a.counter === b.counter;
 
 /** No part may hold the dot that joins them, or two effects could share a key. The longest parts give 187 characters. */
-const keyPartsSchema = deferred(() =>
-  z.strictObject({
-    operation: operationIdSchema,
-    step: z.string().check(z.regex(/^[a-z0-9-]{1,64}$/, "must be lower-case letters, digits and hyphens")),
-    attempt: z.int().check(z.nonnegative()),
-    run: z.optional(runSchema),
-  }),
-);
+const keyPartsSchema = strictObject({
+  operation: operationIdSchema,
+  step: v.pipe(v.string(), v.regex(/^[a-z0-9-]{1,64}$/, "must be lower-case letters, digits and hyphens")),
+  attempt: v.pipe(integer, v.minValue(0)),
+  run: v.optional(runSchema),
+});
 
 /**
  * The key of a command's effect; `run` is named where the command is about one run only (a stop).

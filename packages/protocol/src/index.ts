@@ -3,7 +3,8 @@ export { fromProblem, problemContentType, problemSchema, toProblem } from "./pro
 export { type Run, commandKey, formatRun, nameSchema, newDeploymentId, newNonce } from "./ids.ts";
 export { newOperationId, newPlacementId, operationIdSchema, placementIdSchema } from "./ids.ts";
 export { runSchema, sameRun } from "./ids.ts";
-export { parseAs } from "./parse.ts";
+export { accepts, parseAs } from "./parse.ts";
+export { integer, moment, strictObject } from "./schema.ts";
 export { type PrivateKey, type PublicKey, createKeyPair, privateKeySchema, publicKeyOf } from "./keys.ts";
 export { type Command, type VerifiedCommand, signCommand, verifyCommand } from "./command.ts";
 export { type StartBody, assertBodyMatches, bodySha256, startBodySchema } from "./command.ts";

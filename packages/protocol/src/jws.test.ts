@@ -11,6 +11,7 @@ import {
   decodeProtectedHeader,
 } from "jose";
 import { describe, expect, it } from "vitest";
+import * as v from "valibot";
 import { signCommand, verifyCommand } from "./command.ts";
 import { receiptFor } from "./fixtures/sample-receipt.ts";
 import { newPlacementId } from "./ids.ts";
@@ -53,7 +54,7 @@ describe("what jose and we sign for each other", () => {
 
   it("is accepted with keys that either made", async () => {
     const pair = await generateKeyPair("EdDSA", { crv: "Ed25519", extractable: true });
-    const key = privateKeySchema.parse(await exportJWK(pair.privateKey));
+    const key = v.parse(privateKeySchema, await exportJWK(pair.privateKey));
     const jws = signJws({ type, payload: "x", key });
     expect(Buffer.from((await compactVerify(jws, pair.publicKey)).payload).toString()).toBe("x");
     expect(verifyJws({ type, jws, key: publicKeyOf(key), longest }).payload).toBe("x");

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import * as v from "valibot";
 import { newOperationId, newPlacementId } from "./ids.ts";
 import { operationRequestSchema, operationSchema, routeSchema } from "./operation.ts";
 
@@ -52,7 +53,7 @@ describe("an operation", () => {
       ledger: nothing,
     };
     for (const each of [operation, begun])
-      expect(operationSchema.parse(JSON.parse(JSON.stringify(each)))).toEqual(each);
+      expect(v.parse(operationSchema, JSON.parse(JSON.stringify(each)))).toEqual(each);
   });
 
   it.each<[string, object]>([
@@ -68,16 +69,16 @@ describe("an operation", () => {
     ["a version that cannot be compared", { version: 1.5 }],
     ["a field too many", { more: 1 }],
   ])("is refused with %s", (_, change) => {
-    expect(operationSchema.safeParse({ ...operation, ...change }).success).toBe(false);
+    expect(v.is(operationSchema, { ...operation, ...change })).toBe(false);
   });
 });
 
 describe("a request for an operation", () => {
   it.each(["deploy", "migrate"])("asks to %s an application to a cluster", (kind) => {
     const request = { kind, application: "ledger", to: "harbor-b" };
-    expect(operationRequestSchema.parse(request)).toEqual(request);
+    expect(v.parse(operationRequestSchema, request)).toEqual(request);
     for (const change of [{ to: undefined }, { to: "Harbor" }, { application: "" }, { from: "harbor-a" }])
-      expect(operationRequestSchema.safeParse({ ...request, ...change }).success).toBe(false);
+      expect(v.is(operationRequestSchema, { ...request, ...change })).toBe(false);
   });
 });
 
@@ -91,8 +92,8 @@ describe("a route", () => {
       epoch: 2,
     };
     for (const route of [open, { ...open, url: null, placement: null, cluster: null, epoch: 0 }])
-      expect(routeSchema.parse(route)).toEqual(route);
+      expect(v.parse(routeSchema, route)).toEqual(route);
     for (const change of [{ url: "harbor-a" }, { epoch: -1 }, { cluster: undefined }])
-      expect(routeSchema.safeParse({ ...open, ...change }).success).toBe(false);
+      expect(v.is(routeSchema, { ...open, ...change })).toBe(false);
   });
 });

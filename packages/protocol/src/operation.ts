@@ -1,18 +1,19 @@
-import * as z from "zod/mini";
+import * as v from "valibot";
 import { epochSchema, nameSchema, operationIdSchema, placementIdSchema } from "./ids.ts";
 import { evidenceClassSchema, outcomeSchema } from "./receipt.ts";
+import { integer, moment, number, strictObject, url, variant } from "./schema.ts";
 
-export const operationRequestSchema = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("deploy"), application: nameSchema, to: nameSchema }),
-  z.strictObject({ kind: z.literal("migrate"), application: nameSchema, to: nameSchema }),
+export const operationRequestSchema = variant("kind", [
+  strictObject({ kind: v.literal("deploy"), application: nameSchema, to: nameSchema }),
+  strictObject({ kind: v.literal("migrate"), application: nameSchema, to: nameSchema }),
 ]);
-export type OperationRequest = z.infer<typeof operationRequestSchema>;
+export type OperationRequest = v.InferOutput<typeof operationRequestSchema>;
 
 /** `halted` keeps the application locked until a person decides. */
-export const operationStateSchema = z.enum(["open", "committed", "rolled-back", "halted"]);
-export type OperationState = z.infer<typeof operationStateSchema>;
+export const operationStateSchema = v.picklist(["open", "committed", "rolled-back", "halted"]);
+export type OperationState = v.InferOutput<typeof operationStateSchema>;
 
-export const stepStateSchema = z.enum([
+export const stepStateSchema = v.picklist([
   "pending",
   "running",
   "done",
@@ -21,70 +22,70 @@ export const stepStateSchema = z.enum([
   "undone",
   "undo-failed",
 ]);
-export type StepState = z.infer<typeof stepStateSchema>;
+export type StepState = v.InferOutput<typeof stepStateSchema>;
 
-export const stepRecordSchema = z.strictObject({
-  name: z.string(),
+export const stepRecordSchema = strictObject({
+  name: v.string(),
   state: stepStateSchema,
-  pivot: z.boolean(),
-  startedAt: z.nullable(z.iso.datetime()),
+  pivot: v.boolean(),
+  startedAt: v.nullable(moment),
   /** Duration of the doing (not of the undo) in ms, once it ended. */
-  ms: z.nullable(z.number()),
+  ms: v.nullable(number),
   /** Why it failed, or what it is waiting for. */
-  detail: z.nullable(z.string()),
+  detail: v.nullable(v.string()),
 });
-export type StepRecord = z.infer<typeof stepRecordSchema>;
+export type StepRecord = v.InferOutput<typeof stepRecordSchema>;
 
-const moment = z.nullable(z.iso.datetime());
+const momentOrNull = v.nullable(moment);
 
 /** What the application's downtime is made of: moments in the order in which they happen. */
-export const downtimeLedgerSchema = z.strictObject({
-  stopSentAt: moment,
-  exitedAt: moment,
-  confirmedAt: moment,
-  fencedAt: moment,
-  grantedAt: moment,
-  startSentAt: moment,
-  readyAt: moment,
-  committedAt: moment,
+export const downtimeLedgerSchema = strictObject({
+  stopSentAt: momentOrNull,
+  exitedAt: momentOrNull,
+  confirmedAt: momentOrNull,
+  fencedAt: momentOrNull,
+  grantedAt: momentOrNull,
+  startSentAt: momentOrNull,
+  readyAt: momentOrNull,
+  committedAt: momentOrNull,
   /** First signal to whole tree gone, by the receipt. */
-  applicationStopMs: z.nullable(z.number()),
+  applicationStopMs: v.nullable(number),
   /** Exec to ready, by the agent. */
-  applicationStartMs: z.nullable(z.number()),
+  applicationStartMs: v.nullable(number),
 });
-export type DowntimeLedger = z.infer<typeof downtimeLedgerSchema>;
+export type DowntimeLedger = v.InferOutput<typeof downtimeLedgerSchema>;
 
-export const operationSchema = z.strictObject({
+export const operationSchema = strictObject({
   id: operationIdSchema,
-  kind: z.enum(["deploy", "migrate"]),
+  kind: v.picklist(["deploy", "migrate"]),
   application: nameSchema,
-  from: z.nullable(nameSchema),
+  from: v.nullable(nameSchema),
   to: nameSchema,
   state: operationStateSchema,
   /** Why it was rolled back or halted, in one sentence. */
-  reason: z.nullable(z.string()),
-  steps: z.array(stepRecordSchema),
-  epochBefore: z.nullable(epochSchema),
-  epochAfter: z.nullable(epochSchema),
-  source: z.nullable(placementIdSchema),
+  reason: v.nullable(v.string()),
+  steps: v.array(stepRecordSchema),
+  epochBefore: v.nullable(epochSchema),
+  epochAfter: v.nullable(epochSchema),
+  source: v.nullable(placementIdSchema),
   target: placementIdSchema,
-  receipt: z.nullable(
-    z.strictObject({ outcome: outcomeSchema, evidenceClass: evidenceClassSchema, jws: z.string() }),
+  receipt: v.nullable(
+    strictObject({ outcome: outcomeSchema, evidenceClass: evidenceClassSchema, jws: v.string() }),
   ),
   ledger: downtimeLedgerSchema,
-  createdAt: z.iso.datetime(),
-  endedAt: moment,
+  createdAt: moment,
+  endedAt: momentOrNull,
   /** Grows with every change: long polls wait for a greater one. */
-  version: z.int(),
+  version: integer,
 });
-export type Operation = z.infer<typeof operationSchema>;
+export type Operation = v.InferOutput<typeof operationSchema>;
 
 /** Where clients find the application now. `url` is null while nothing serves. */
-export const routeSchema = z.strictObject({
+export const routeSchema = strictObject({
   application: nameSchema,
-  url: z.nullable(z.url()),
-  placement: z.nullable(placementIdSchema),
-  cluster: z.nullable(nameSchema),
+  url: v.nullable(url),
+  placement: v.nullable(placementIdSchema),
+  cluster: v.nullable(nameSchema),
   epoch: epochSchema,
 });
-export type Route = z.infer<typeof routeSchema>;
+export type Route = v.InferOutput<typeof routeSchema>;

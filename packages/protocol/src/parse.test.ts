@@ -1,14 +1,16 @@
+import { inspect } from "node:util";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import * as z from "zod/mini";
+import * as v from "valibot";
 import { agentOperationSchema } from "./agent-api.ts";
 import { commandSchema } from "./command.ts";
 import { newOperationId } from "./ids.ts";
 import { manifestSchemas } from "./manifest.ts";
 import { operationRequestSchema } from "./operation.ts";
-import { parseAs } from "./parse.ts";
+import { accepts, parseAs } from "./parse.ts";
+import { integer, number, record, strictObject, variant } from "./schema.ts";
 
-function refusalOf(schema: z.ZodMiniType, value: unknown): string {
+function refusalOf(schema: v.GenericSchema, value: unknown): string {
   try {
     parseAs(schema, value, "it");
   } catch (error) {
@@ -18,19 +20,18 @@ function refusalOf(schema: z.ZodMiniType, value: unknown): string {
   return expect.unreachable("it was accepted");
 }
 
-const inner = z.strictObject({ ms: z.int(), name: z.optional(z.string()) });
-const outer = z.strictObject({
-  one: z._default(inner, { ms: 1 }),
-  list: z.optional(z.array(inner)),
-  byName: z.optional(z.record(z.string().check(z.regex(/^[a-z]+$/, "must be lower case")), inner)),
-  byKind: z.optional(z.partialRecord(z.enum(["a", "b"]), z.string())),
-  choice: z.optional(
-    z.discriminatedUnion("kind", [
-      z.strictObject({ kind: z.literal("left"), inner }),
-      z.strictObject({ kind: z.literal("right"), ms: z.int() }),
+const inner = strictObject({ ms: integer, name: v.optional(v.string()) });
+const outer = strictObject({
+  one: v.optional(inner, { ms: 1 }),
+  list: v.optional(v.array(inner)),
+  byName: v.optional(record(v.pipe(v.string(), v.regex(/^[a-z]+$/, "must be lower case")), inner)),
+  choice: v.optional(
+    variant("kind", [
+      strictObject({ kind: v.literal("left"), inner }),
+      strictObject({ kind: v.literal("right"), ms: integer }),
     ]),
   ),
-  loose: z.optional(z.union([z.string(), z.number()])),
+  loose: v.optional(v.union([v.string(), number])),
 });
 
 describe("what is read", () => {
@@ -55,7 +56,7 @@ describe("what is read", () => {
           '"one.ms": Invalid input: expected number, received string',
           '"list[1].ms": Invalid input: expected int, received number',
           '"byName.x.ms": Invalid input: expected number, received null',
-          'unknown field "more" (allowed: one, list, byName, byKind, choice, loose)',
+          'unknown field "more" (allowed: one, list, byName, choice, loose)',
         ].join("; "),
     );
   });
@@ -71,7 +72,6 @@ describe("an unknown field", () => {
     ["in an object", { one: { ms: 1, x: 2, y: 3 } }, '"one": unknown field "x", "y" (allowed: ms, name)'],
     ["in a list", { list: [{ ms: 1, x: 2 }] }, '"list[0]": unknown field "x" (allowed: ms, name)'],
     ["in a record", { byName: { q: { ms: 1, x: 2 } } }, '"byName.q": unknown field "x" (allowed: ms, name)'],
-    ["of listed names", { byKind: { a: "1", c: "2" } }, '"byKind": unknown field "c" (allowed: a, b)'],
     [
       "in an option",
       { choice: { kind: "right", ms: 1, x: 2 } },
@@ -88,7 +88,7 @@ describe("an unknown field", () => {
 });
 
 describe("a choice", () => {
-  it.each<[string, z.ZodMiniType, unknown, string]>([
+  it.each<[string, v.GenericSchema, unknown, string]>([
     ["a request", operationRequestSchema, { kind: "erase" }, '"kind": must be one of "deploy", "migrate"'],
     ["a request without a kind", operationRequestSchema, {}, '"kind": must be one of "deploy", "migrate"'],
     [
@@ -125,7 +125,7 @@ describe("a choice", () => {
     expect(refusalOf(schema, value)).toBe(`cannot read it: ${words}`);
   });
 
-  it("without a field to choose by is refused in the words of the locale", () => {
+  it("without a field to choose by is refused in the fewest words", () => {
     expect(refusalOf(outer, { loose: true })).toBe('cannot read it: "loose": Invalid input');
   });
 });
@@ -153,7 +153,7 @@ describe("a refused name", () => {
 
 it("never tells what a field holds", () => {
   const secret = "hunter2-correct-horse";
-  const place = fc.constantFrom("one", "list", "byName", "byKind", "choice", "loose", "kind");
+  const place = fc.constantFrom("one", "list", "byName", "choice", "loose", "kind");
   const value = fc.letrec((tie) => ({
     any: fc.oneof(
       { maxDepth: 4 },
@@ -173,7 +173,9 @@ it("never tells what a field holds", () => {
           parseAs(schema, document, "it");
         } catch (error) {
           refusals += 1;
-          expect(String(error)).not.toContain("hunter2");
+          // Nor do the fields of the error, which a logger may write.
+          expect(inspect(error, { depth: null })).not.toContain("hunter2");
+          expect(accepts(schema, document)).toBe(false);
         }
       },
     ),

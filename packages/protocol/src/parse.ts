@@ -1,68 +1,104 @@
-import * as z from "zod/mini";
-import english from "zod/v4/locales/en.js";
+import * as v from "valibot";
 import { AppError, type ErrorCode } from "./errors.ts";
 
-// The mini entry comes without words: "Invalid input" would not say what was expected.
-z.config(english());
-
 /** A name from outside, as far as it looks like one: what was pasted where a name belongs may be a secret. */
-function safeName(name: PropertyKey): string {
+function safeName(name: unknown): string {
   const text = String(name);
   const head = text.replace(/[^\w.-].*$/s, "").slice(0, 80);
   return head === text ? text : `${head}…`;
 }
 
 /** "hook.graceMs", "command[0]"; the whole document is "". */
-function pathOf(path: readonly PropertyKey[]): string {
+function pathOf(path: readonly v.IssuePathItem[]): string {
   return path
-    .map((part, n) => (typeof part === "number" ? `[${part}]` : `${n === 0 ? "" : "."}${safeName(part)}`))
+    .map(({ key }, n) => (typeof key === "number" ? `[${key}]` : `${n === 0 ? "" : "."}${safeName(key)}`))
     .join("");
 }
 
-const quoted = (names: readonly string[]): string => names.map((name) => `"${name}"`).join(", ");
-
-/** Two kinds of schema refuse keys: a strict object, and a record whose keys are listed. */
-function allowedIn(schema: unknown): readonly string[] {
-  const { def } = (schema as z.core.$ZodObject | z.core.$ZodRecord)._zod;
-  return def.type === "object" ? Object.keys(def.shape) : [...(def.keyType._zod.values as Set<string>)];
+/** What kind of thing it is, and nothing of what is in it. */
+function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "array";
+  return typeof value === "number" && !Number.isFinite(value) ? String(value) : typeof value;
 }
 
 /**
- * The words for what the locale says too little about; undefined leaves it to the locale.
- * Neither ever says what was received: it may be a secret.
+ * The words for everything that a schema has none of its own for. They never say what was received, as valibot's do: it may be a secret.
  */
-function wordsOf(issue: z.core.$ZodRawIssue): string | undefined {
-  switch (issue.code) {
-    case "unrecognized_keys":
-      return `unknown field ${quoted(issue.keys.map(safeName))} (allowed: ${allowedIn(issue.inst).join(", ")})`;
-    case "invalid_union":
-      // Only discriminated ones know their options.
-      return Array.isArray(issue.options) ? `must be one of ${quoted(issue.options.map(String))}` : undefined;
-    case "invalid_key":
-      return `the name ${issue.issues.map(({ message }) => message).join(", ")}`;
-    case "invalid_type":
-      return issue.input === undefined ? `is missing (expected ${issue.expected})` : undefined;
+function wordsOf(issue: v.BaseIssue<unknown>): string {
+  const { type, input } = issue;
+  const expected = issue.expected ?? "";
+  switch (type) {
+    case "unknown_fields":
+      return `unknown field ${(input as readonly string[]).map((name) => `"${safeName(name)}"`).join(", ")} (allowed: ${expected})`;
+    case "variant":
+      return `must be one of ${expected}`;
+    case "name":
+      return `the name ${issue.issues?.map(({ message }) => message).join(", ")}`;
+    case "literal":
+      return `Invalid input: expected ${expected}`;
+    case "picklist":
+      return `Invalid option: expected one of ${expected.replace(/^\(|\)$/g, "").replaceAll(" | ", "|")}`;
+    case "regex":
+      return `Invalid string: must match pattern ${expected}`;
+    case "url":
+      return "Invalid URL";
+    case "safe_integer":
+      return sizeWords("int to be", expected);
+    case "min_value":
+    case "max_value":
+    case "gt_value":
+      return sizeWords("number to be", expected);
+    case "min_length":
+      return sizeWords(
+        typeof input === "string" ? "string to have" : "array to have",
+        expected,
+        typeof input === "string" ? " characters" : " items",
+      );
+    case "min_code_points":
+    case "max_code_points":
+      return sizeWords("string to have", expected, " characters");
+    case "object":
+    case "record":
+    case "array":
+    case "string":
+    case "number":
+    case "integer":
+    case "boolean": {
+      const kind = expected.toLowerCase();
+      return input === undefined
+        ? `is missing (expected ${kind})`
+        : `Invalid input: expected ${kind}, received ${kindOf(input)}`;
+    }
     default:
-      return undefined;
+      return "Invalid input";
   }
 }
 
+/** ">=1" → "Too small: expected string to have >=1 characters". */
+const sizeWords = (what: string, bound: string, unit = ""): string =>
+  `Too ${bound.startsWith("<") ? "big" : "small"}: expected ${what} ${bound}${unit}`;
+
+/** Whether `parseAs` would take it; for questions that have an answer either way. */
+export const accepts = <S extends v.GenericSchema>(schema: S, value: unknown): value is v.InferInput<S> =>
+  v.is(schema, value);
+
 /**
  * Parses what came over an edge (a request, a file, a row), or throws one `AppError` of the given code that names every wrong field
- * by its path and never says what was in it.
+ * by its path and never says what was in it. valibot's own `parse` does say it, in its error's message and fields.
  *
  * @param what the thing in words, as it shall stand in "cannot read <what>: …"
  */
-export function parseAs<S extends z.ZodMiniType>(
+export function parseAs<S extends v.GenericSchema>(
   schema: S,
   value: unknown,
   what: string,
   code: ErrorCode = "invalid-request",
-): z.output<S> {
-  const result = schema.safeParse(value, { error: wordsOf });
-  if (result.success) return result.data;
-  const reasons = result.error.issues.map(({ path, message }) =>
-    path.length === 0 ? message : `"${pathOf(path)}": ${message}`,
+): v.InferOutput<S> {
+  const result = v.safeParse(schema, value, { message: wordsOf });
+  if (result.success) return result.output;
+  const reasons = result.issues.map(({ path, message }) =>
+    path === undefined ? message : `"${pathOf(path)}": ${message}`,
   );
   throw new AppError(code, `cannot read ${what}: ${reasons.join("; ")}`);
 }

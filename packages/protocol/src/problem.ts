@@ -1,19 +1,17 @@
-import * as z from "zod/mini";
-import { deferred } from "./deferred.ts";
+import * as v from "valibot";
 import { AppError, type ErrorCode, errorTable } from "./errors.ts";
+import { number, object } from "./schema.ts";
 
 /** RFC 9457 problem details; `code` is a key of the error table. */
-export const problemSchema = deferred(() =>
-  z.object({
-    type: z.string(),
-    title: z.string(),
-    status: z.number(),
-    code: z.string(),
-    detail: z.string(),
-    retry: z.string(),
-  }),
-);
-export type Problem = z.infer<typeof problemSchema>;
+export const problemSchema = object({
+  type: v.string(),
+  title: v.string(),
+  status: number,
+  code: v.string(),
+  detail: v.string(),
+  retry: v.string(),
+});
+export type Problem = v.InferOutput<typeof problemSchema>;
 
 export const problemContentType = "application/problem+json";
 

@@ -1,5 +1,5 @@
-import { AppError, nameSchema, parseAs } from "@baton/protocol";
-import * as z from "zod/mini";
+import { AppError, nameSchema, parseAs, strictObject } from "@baton/protocol";
+import * as v from "valibot";
 import type { Clock } from "./clock.ts";
 import { untilDefinite } from "./definite.ts";
 import type { ObjectStore, StoredObject } from "./object-store.port.ts";
@@ -8,13 +8,13 @@ import { assertPrefix, controlPrefix, overlaps } from "./prefix.ts";
 /** Which application has which prefix; one object for each bucket, because overlaps cannot be seen in separate ones. */
 const claimsKey = `${controlPrefix}claims.json`;
 
-const claimSchema = z.strictObject({
-  prefix: z.string(),
-  owner: z.string().check(z.minLength(1)),
+const claimSchema = strictObject({
+  prefix: v.string(),
+  owner: v.pipe(v.string(), v.minLength(1)),
   application: nameSchema,
 });
-type Claim = z.infer<typeof claimSchema>;
-const claimsSchema = z.strictObject({ version: z.literal(1), claims: z.array(claimSchema) });
+type Claim = v.InferOutput<typeof claimSchema>;
+const claimsSchema = strictObject({ version: v.literal(1), claims: v.array(claimSchema) });
 
 /**
  * Makes a prefix of the bucket this application's for good; the same claim again changes nothing. Claims are only ever added, so

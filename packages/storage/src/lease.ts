@@ -1,25 +1,25 @@
 import { AppError, type Run, formatRun, nameSchema, operationIdSchema } from "@baton/protocol";
-import { placementIdSchema, runSchema, sameRun } from "@baton/protocol";
-import * as z from "zod/mini";
+import { integer, moment, placementIdSchema, runSchema, sameRun, strictObject } from "@baton/protocol";
+import * as v from "valibot";
 import { assertPrefix, controlPrefix } from "./prefix.ts";
 
-const text = z.string().check(z.minLength(1));
+const text = v.pipe(v.string(), v.minLength(1));
 
 /** The baton of one storage prefix: who may write there. One object, never deleted, changed by conditional writes only. */
-export const leaseSchema = z
-  .strictObject({
-    version: z.literal(1),
+export const leaseSchema = v.pipe(
+  strictObject({
+    version: v.literal(1),
     owner: text,
     application: nameSchema,
-    prefix: z.string(),
+    prefix: v.string(),
     /** Grows by one with every grant, also on the way back; never anything else. */
-    epoch: z.int().check(z.positive()),
+    epoch: v.pipe(integer, v.gtValue(0)),
     holder: placementIdSchema,
-    state: z.enum(["granted", "running", "stopped", "fenced"]),
+    state: v.picklist(["granted", "running", "stopped", "fenced"]),
     /** Single-use permission to start; only in `granted`. */
-    grant: z.nullable(text),
+    grant: v.nullable(text),
     /** The run that may write (`running`) or was the last of this epoch (`stopped`; null when the grant was burned). */
-    run: z.nullable(runSchema),
+    run: v.nullable(runSchema),
     operation: operationIdSchema,
     /** Unique for every write. */
     nonce: text,
@@ -27,21 +27,20 @@ export const leaseSchema = z
      * Nonces of the last 8 writes but renewals, newest last: whoever did not hear the answer to his write finds it here. Renewals
      * are left out because an hour of them would push out the grant that somebody has to find.
      */
-    history: z.array(text),
+    history: v.array(text),
     /** For people only; no decision reads it. */
-    at: z.iso.datetime(),
-  })
-  .check(
-    z.refine(
-      (lease) => (lease.state === "granted") === (lease.grant !== null),
-      "a lease has a grant when it is granted, and only then",
-    ),
-    z.refine(
-      (lease) => lease.state !== "running" || lease.run?.placement === lease.holder,
-      "a running lease names a run of its holder",
-    ),
-  );
-export type Lease = z.infer<typeof leaseSchema>;
+    at: moment,
+  }),
+  v.check(
+    (lease) => (lease.state === "granted") === (lease.grant !== null),
+    "a lease has a grant when it is granted, and only then",
+  ),
+  v.check(
+    (lease) => lease.state !== "running" || lease.run?.placement === lease.holder,
+    "a running lease names a run of its holder",
+  ),
+);
+export type Lease = v.InferOutput<typeof leaseSchema>;
 
 interface AgentChange {
   readonly owner: string;

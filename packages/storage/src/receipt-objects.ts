@@ -12,7 +12,7 @@ import { assertPrefix, controlPrefix } from "./prefix.ts";
 export function receiptKey(prefix: string, key: string): string {
   assertPrefix(prefix);
   // A command's key has no slash, so it cannot lead elsewhere.
-  const name = parseAs(receiptSchema.shape.key, key, "the receipt's key");
+  const name = parseAs(receiptSchema.entries.key, key, "the receipt's key");
   return `${controlPrefix}leases/${prefix}receipts/${name}.jws`;
 }
 

@@ -1,7 +1,7 @@
 import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { ProcessIdentity } from "@baton/process-tree";
-import { agentEndpointSchema } from "@baton/protocol";
+import { agentEndpointSchema, parseAs } from "@baton/protocol";
 import { endProcess } from "./end-process.ts";
 
 const graceMs = 15_000;
@@ -27,8 +27,10 @@ async function agentsOf(directory: string): Promise<readonly ProcessIdentity[]> 
 /** The agent of a placement's directory, dead or alive; null when it never listened. */
 export async function readAgent(placement: string): Promise<ProcessIdentity | null> {
   try {
-    return agentEndpointSchema.parse(
+    return parseAs(
+      agentEndpointSchema,
       JSON.parse(await readFile(join(placement, "state", "endpoint.json"), "utf8")),
+      "the endpoint",
     );
   } catch {
     return null;

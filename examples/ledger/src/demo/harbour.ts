@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type BatonClient, createBatonClient } from "@baton/cli/client";
-import { type AccessKey, type Manifest, hookSchema } from "@baton/protocol";
+import { type AccessKey, type Manifest, hookSchema, parseAs } from "@baton/protocol";
 import { readFile } from "node:fs/promises";
 import { type Child, type StartParams, startChild } from "./child.ts";
 import { endPlacements } from "./end-placements.ts";
@@ -181,7 +181,7 @@ async function writeManifests(
       name: application,
       storage: "harbor",
       workload: { command: [process.execPath, ledgerProgram], environment: {} },
-      hook: hookSchema.parse({ graceMs: 10_000 }),
+      hook: parseAs(hookSchema, { graceMs: 10_000 }, "the hook"),
       readiness: { path: "/readyz", timeoutMs: 30_000 },
       verify: { method: "POST", path: "/canary", timeoutMs: 10_000 },
     },

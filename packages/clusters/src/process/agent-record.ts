@@ -1,23 +1,30 @@
-import { type AgentEndpoint, AppError, agentEndpointSchema, parseAs } from "@baton/protocol";
+import {
+  type AgentEndpoint,
+  AppError,
+  agentEndpointSchema,
+  integer,
+  parseAs,
+  strictObject,
+} from "@baton/protocol";
 import { type ProcessIdentity, identify, isAlive, readBootId } from "@baton/process-tree";
-import * as z from "zod/mini";
+import * as v from "valibot";
 import { readJson, replaceJson } from "./durable-file.ts";
 import type { PlacementPaths } from "./placement-directory.ts";
 
-const identitySchema = z.strictObject({ pid: z.int(), startTime: z.string(), bootId: z.string() });
+const identitySchema = strictObject({ pid: integer, startTime: v.string(), bootId: v.string() });
 
 /** `<placement>/spawn.json`: what the driver knows of the agents that it started, whoever wins their lock. */
-const spawnRecordSchema = z.strictObject({
+const spawnRecordSchema = strictObject({
   /** The boot that `since` belongs to. */
-  bootId: z.string(),
+  bootId: v.string(),
   /** Start time in ticks; no agent of this boot, and so no process of the application, is older. */
-  since: z.string(),
+  since: v.string(),
   /** Whether every agent of this boot was started with no_new_privs. */
-  noNewPrivileges: z.boolean(),
+  noNewPrivileges: v.boolean(),
   /** The agent started last, as far as it could be recorded. */
-  agent: z.nullable(identitySchema),
+  agent: v.nullable(identitySchema),
 });
-export type SpawnRecord = z.infer<typeof spawnRecordSchema>;
+export type SpawnRecord = v.InferOutput<typeof spawnRecordSchema>;
 
 /** Null when no agent was ever started. */
 export async function readSpawnRecord(paths: PlacementPaths): Promise<SpawnRecord | null> {

@@ -1,7 +1,7 @@
 import { lstat, mkdir, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type AgentConfig, AppError, newNonce, parseAs, placementIdSchema } from "@baton/protocol";
-import { agentConfigSchema } from "@baton/protocol";
+import { accepts, agentConfigSchema } from "@baton/protocol";
 import { hasCode } from "./deadline.ts";
 import { readJson, syncDirectory, writeNewJson } from "./durable-file.ts";
 
@@ -43,7 +43,7 @@ export function placementPaths(directory: string, placement: string): PlacementP
 export async function listPlacements(directory: string): Promise<readonly string[]> {
   try {
     const names = await readdir(placementsIn(directory));
-    return names.filter((name) => placementIdSchema.safeParse(name).success).toSorted();
+    return names.filter((name) => accepts(placementIdSchema, name)).toSorted();
   } catch (error) {
     if (!hasCode(error, "ENOENT")) throw error;
     const detail = `cannot list the placements in ${directory}: the folder is missing; mount it, or check the cluster once to make it`;

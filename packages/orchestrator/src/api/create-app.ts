@@ -6,11 +6,11 @@ import {
   confirmationSchema,
   toAppError,
 } from "@baton/protocol";
-import { manifestSchemas, operationRequestSchema, parseAs } from "@baton/protocol";
+import { manifestSchemas, operationRequestSchema, parseAs, strictObject } from "@baton/protocol";
 import type { ApplicationManifest, ClusterManifest, Manifest } from "@baton/protocol";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import * as z from "zod/mini";
+import * as v from "valibot";
 import type { Logger } from "pino";
 import { requireAdminToken } from "./admin-token.ts";
 import { problemResponse } from "./problems.ts";
@@ -32,9 +32,9 @@ export interface AppDeps {
 
 const maxBodyBytes = 1_048_576;
 const maxWaitMs = 30_000;
-const waitSchema = z.strictObject({
-  waitMs: z._default(z.pipe(z.string().check(z.regex(/^\d{1,6}$/)), z.transform(Number)), 0),
-  after: z._default(z.pipe(z.string().check(z.regex(/^\d{1,9}$/)), z.transform(Number)), 0),
+const waitSchema = strictObject({
+  waitMs: v.optional(v.pipe(v.string(), v.regex(/^\d{1,6}$/), v.transform(Number)), "0"),
+  after: v.optional(v.pipe(v.string(), v.regex(/^\d{1,9}$/), v.transform(Number)), "0"),
 });
 
 /** The HTTP API under `/v1`; pure wiring. */

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { type AccessKey, AppError, type SecretReference, accessKeySchema } from "@baton/protocol";
+import { type AccessKey, AppError, type SecretReference, accessKeySchema, parseAs } from "@baton/protocol";
 
 /** Reads a key pair each time it is needed, so that a rotated file counts at once. @throws `secret-unavailable`, never with the content. */
 export async function readAccessKey({ file }: SecretReference): Promise<AccessKey> {
@@ -11,9 +11,9 @@ export async function readAccessKey({ file }: SecretReference): Promise<AccessKe
     throw unavailable(file, whyUnreadable[code] ?? `it cannot be read (${code})`);
   }
   try {
-    return accessKeySchema.parse(JSON.parse(text));
+    return parseAs(accessKeySchema, JSON.parse(text), "the secret");
   } catch {
-    // Both errors quote what they read: neither may travel along, as text or as cause.
+    // JSON.parse quotes what it read: its error may not travel along, as text or as cause.
     throw unavailable(file, "it must be JSON of exactly accessKeyId and secretAccessKey");
   }
 }
