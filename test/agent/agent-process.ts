@@ -1,5 +1,5 @@
 /** The real agent as a process of its own, on a real S3 endpoint, with the orchestrator's part played by the test. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { type Server, createServer } from "node:http";
@@ -7,6 +7,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { startDevStore } from "@baton/dev-store";
 import { scanTree } from "@baton/process-tree";
 import {
@@ -166,7 +167,7 @@ export async function createAgentBed(environment: Readonly<Record<string, string
         throw new Error(`no receipt: ${JSON.stringify(settled)}`);
       return verifyReceipt(settled.receipt, endpoint.publicKey);
     },
-    async start(given: { grant: string; epoch: number }, key: string): Promise<AgentOperation> {
+    async askStart(given: { grant: string; epoch: number }, key: string): Promise<Response> {
       const body = JSON.stringify({ environment: {} });
       const command = {
         kind: "start",
@@ -176,7 +177,10 @@ export async function createAgentBed(environment: Readonly<Record<string, string
         deadlineMs: 15_000,
         bodySha256: bodySha256(body),
       } as const;
-      await post("/v1/start", await sign(command, given.epoch), body);
+      return post("/v1/start", await sign(command, given.epoch), body);
+    },
+    async start(given: { grant: string; epoch: number }, key: string): Promise<AgentOperation> {
+      await bed.askStart(given, key);
       return bed.settled(key);
     },
     /** The agent and its application, up. */
@@ -195,6 +199,14 @@ export async function createAgentBed(environment: Readonly<Record<string, string
     }): Promise<Response> => {
       const { run, epoch, key, deadlineMs = 10_000 } = params;
       return post("/v1/stop", await sign({ kind: "stop", key, operation, run, deadlineMs }, epoch));
+    },
+    /** By `baton-agent stop --wait`, as a preStop hook does. */
+    async stopLocally(): Promise<{ readonly code: number; readonly stdout: string }> {
+      const args = [agentMain, "stop", "--wait", "--state-directory", stateDirectory];
+      return promisify(execFile)(process.execPath, args, { timeout: 60_000 }).then(
+        ({ stdout }) => ({ code: 0, stdout }),
+        ({ code, stdout }: { code: number; stdout: string }) => ({ code, stdout }),
+      );
     },
     async processes() {
       const journal = JSON.parse(await readFile(join(stateDirectory, "journal"), "utf8")) as {
