@@ -24,6 +24,7 @@ const cpuSecond = join(hierarchies, "cgroup.subtree_control");
 export const canStarve = isRoot && (existsSync(cpuFirst) || existsSync(cpuSecond));
 export const cpuGroups = { part: "cgroups", reason: "no cpu cgroup can be made here" };
 
+const periodUs = 100_000;
 let count = 0;
 
 /** To be called after the bed: what is frozen thaws before the bed ends it. */
@@ -69,20 +70,18 @@ export function useCgroups() {
         thaw: () => thaw(group),
       };
     },
-    /** Its members get this share of one core, together. */
-    async cpu(cores: number): Promise<Cgroup> {
-      const periodUs = 100_000;
-      const quotaUs = cores * periodUs;
-      if (existsSync(cpuFirst)) {
-        const group = await make("cpu");
-        await group.set("cpu.cfs_period_us", periodUs);
-        await group.set("cpu.cfs_quota_us", quotaUs);
-        return group;
-      }
-      await writeFile(cpuSecond, "+cpu");
-      const group = await make("");
-      await group.set("cpu.max", `${quotaUs} ${periodUs}`);
-      return group;
+    /** Its members get a share of one core, together. */
+    async cpu(cores: number): Promise<Cgroup & { limit(cores: number): Promise<void> }> {
+      const isFirst = existsSync(cpuFirst);
+      if (!isFirst) await writeFile(cpuSecond, "+cpu");
+      const group = await make(isFirst ? "cpu" : "");
+      const limit = (of: number): Promise<void> =>
+        isFirst
+          ? group.set("cpu.cfs_quota_us", of * periodUs)
+          : group.set("cpu.max", `${of * periodUs} ${periodUs}`);
+      if (isFirst) await group.set("cpu.cfs_period_us", periodUs);
+      await limit(cores);
+      return { ...group, limit };
     },
   };
 }

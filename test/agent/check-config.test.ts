@@ -6,7 +6,8 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const main = join(import.meta.dirname, "../../packages/agent/src/main.ts");
-const missing = spawnSync("openssl", ["version"]).error !== undefined;
+const program = "openssl";
+const missing = spawnSync(program, ["version"]).error !== undefined;
 const needs = { part: "openssl", reason: "no openssl on PATH to make certificates with" };
 
 describe("baton-agent check-config", { timeout: 60_000 }, () => {
@@ -58,7 +59,7 @@ describe("baton-agent check-config", { timeout: 60_000 }, () => {
     async () => {
       for (const name of ["one", "other"])
         execFileSync(
-          "openssl",
+          program,
           [
             "req",
             "-x509",

@@ -9,7 +9,6 @@ import {
   fixture,
   freePort,
   now,
-  printed,
   procBytes,
   settled,
   start,
