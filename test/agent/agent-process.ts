@@ -208,6 +208,17 @@ export async function createAgentBed(environment: Readonly<Record<string, string
         ({ code, stdout }: { code: number; stdout: string }) => ({ code, stdout }),
       );
     },
+    /** Nobody listens where confirmations are sent until the function that it gives is called. */
+    async takeOrchestratorAway(): Promise<() => Promise<void>> {
+      const { port } = receiver.address() as AddressInfo;
+      receiver.closeAllConnections();
+      receiver.close();
+      await once(receiver, "close");
+      return async () => {
+        receiver.listen(port, "127.0.0.1");
+        await once(receiver, "listening");
+      };
+    },
     async processes() {
       const journal = JSON.parse(await readFile(join(stateDirectory, "journal"), "utf8")) as {
         run: { cookie: string } | null;
