@@ -1,5 +1,12 @@
 import { type AgentConfig, type AgentStatus, AppError, type Run, isAppError, sameRun } from "@baton/protocol";
-import { type Lease, type LeaseChange, type ObjectStore, changeLease, readLease } from "@baton/storage";
+import {
+  type Lease,
+  type LeaseChange,
+  type LeaseView,
+  type ObjectStore,
+  changeLease,
+  readLease,
+} from "@baton/storage";
 import type { RunFacts } from "./facts.ts";
 import { type Log, reasonOf } from "./log.ts";
 
@@ -55,9 +62,14 @@ export function createLeaseHolder(deps: {
   let renewal: { timer: NodeJS.Timeout | null } | null = null;
   let seen: { readonly at: number; readonly view: Promise<Seen> } | null = null;
 
+  /** As the last of our own writes left it. */
+  let written: LeaseView | null = null;
+
   const change = async (fields: Fields<AgentChange>, deadlineMs: number): Promise<void> => {
     seen = null;
-    await changeLease({ store, prefix, change: { ...fields, owner, holder }, deadlineMs });
+    const known = fields.kind === "renew" ? written : null;
+    written = null;
+    written = await changeLease({ store, prefix, change: { ...fields, owner, holder }, known, deadlineMs });
     seen = null;
   };
 

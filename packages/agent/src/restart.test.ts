@@ -38,7 +38,9 @@ describe("an agent that starts again", () => {
     for (const { pid } of await bed.processes()) process.kill(pid, "SIGKILL");
     await until("its death", async () => (await bed.processes()).length === 0);
     await bed.begin();
-    expect(await bed.status()).toMatchObject({ state: "crashed", run, ready: false });
+    // On a machine where processes come and go it may take more than one look.
+    await until("its end is seen", async () => (await bed.status()).state === "crashed");
+    expect(await bed.status()).toMatchObject({ run, ready: false });
     await until("the lease stopped", async () => (await bed.lease())?.state === "stopped");
     const { key } = await bed.postStop({ run, epoch });
     expect(await bed.receipt(key)).toMatchObject({

@@ -186,6 +186,36 @@ describe("changeLease", () => {
     expect(view.lease.state).toBe("stopped");
   });
 
+  it("spares the look when it is told what was there, and looks again when that has changed since", async () => {
+    await change(create);
+    const known = await change(run);
+    const calls: string[] = [];
+    const watched: ObjectStore = {
+      ...store,
+      get: (request) => (calls.push("get"), store.get(request)),
+      put: (request) => (calls.push("put"), store.put(request)),
+    };
+    const renewed = await changeLease({ store: watched, prefix, change: renew, known, deadlineMs: 5_000 });
+    expect(calls).toEqual(["put"]);
+    expect(await read()).toEqual(renewed);
+    // It is an older one by now.
+    const again = await changeLease({ store: watched, prefix, change: renew, known, deadlineMs: 5_000 });
+    expect(calls).toEqual(["put", "put", "get", "put"]);
+    expect(await read()).toEqual(again);
+  });
+
+  it("does not believe what it is told of a change that is in effect already, nor that a lost lease is held", async () => {
+    await change(create);
+    await change(run);
+    const known = await change(stop);
+    await change(handOver);
+    for (const wanted of [stop, renew])
+      await expect(
+        changeLease({ store, prefix, change: wanted, known, deadlineMs: 5_000 }),
+      ).rejects.toSatisfy(isAppError);
+    expect((await read())?.lease.epoch).toBe(2);
+  });
+
   it("gives up when what came first forbids the change", async () => {
     await change(create);
     const rival = createRival(async () => void (await change(burn)));

@@ -110,10 +110,12 @@ export async function changeLease(params: {
   readonly store: ObjectStore;
   readonly prefix: string;
   readonly change: LeaseChange;
+  /** The lease as the caller saw it last: spares the first look. When others changed it since, the write is refused, and that is seen then. */
+  readonly known?: LeaseView | null | undefined;
   readonly deadlineMs: number;
   readonly clock?: Clock | undefined;
 }): Promise<LeaseView> {
-  const { store, prefix, change, deadlineMs, clock = systemClock } = params;
+  const { store, prefix, change, known = null, deadlineMs, clock = systemClock } = params;
   const end = clock.nowMs() + deadlineMs;
   const left = (): number => Math.max(1, end - clock.nowMs());
   const read = (): Promise<LeaseView | null> =>
@@ -121,7 +123,8 @@ export async function changeLease(params: {
       readLease({ store, prefix, timeoutMs: timeoutMs() }),
     );
 
-  let current = await read();
+  // What was seen a while ago is no answer: only a write finds out whether it still is.
+  let current = known === null || isInEffect(known.lease, change) ? await read() : known;
   for (;;) {
     if (current !== null && isInEffect(current.lease, change)) return current;
     const write = planLeaseChange({ current, change });
