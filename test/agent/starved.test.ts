@@ -35,19 +35,19 @@ describe("an agent and an application that get a twentieth of a core", { timeout
     "case 40: one that ends well is graceful within its deadline, and gets no SIGKILL before its time",
     needsCpu,
     async () => {
-      const work = "n=0; while [ $n -lt 20000 ]; do n=$((n + 1)); done";
+      const work = "n=0; while [ $n -lt 100000 ]; do n=$((n + 1)); done";
       const { agent, throttled, before } = await starved(
-        12_000,
+        30_000,
         `trap '${work}; exit 0' TERM; ${readyAndWait}`,
       );
       const startedAt = performance.now();
-      expect(await agent.stop(60_000)).toMatchObject({ outcome: "graceful", evidenceClass: "proven" });
+      expect(await agent.stop(90_000)).toMatchObject({ outcome: "graceful", evidenceClass: "proven" });
       const tookMs = performance.now() - startedAt;
       const [receipt] = await agent.receipts();
       expect(receipt).toMatchObject({ exit: { code: 0 }, signals: [{ signal: "SIGTERM" }] });
-      expect(tookMs).toBeLessThan(60_000 + marginMs);
+      expect(tookMs).toBeLessThan(90_000 + marginMs);
       // It really was starved, or this would say nothing.
-      expect((await throttled()) - before).toBeGreaterThan(3);
+      expect((await throttled()) - before).toBeGreaterThan(10);
     },
   );
 
