@@ -31,6 +31,8 @@ export interface RunParams {
   readonly command: readonly string[];
   /** Further options of `podman run`. */
   readonly podman?: readonly string[];
+  /** `host`: this machine's loopback, for what a test serves there. `none` by default. */
+  readonly network?: "none" | "host";
   /** Whose processes these are, root's by default. */
   readonly user?: number;
   /** An earlier container's. */
@@ -48,7 +50,7 @@ export interface ContainerBed {
   /** Only after the first hook of the suite. */
   readonly images: Images;
   readonly podman: Podman;
-  /** Starts a container with a network of its own, loopback only. It is removed after the test, and killed after two minutes. */
+  /** Starts a container, by default with a network of its own, loopback only. It is removed after the test, and killed after two minutes. */
   run(params: RunParams): Promise<Container>;
   /** Starts a pod whose containers see each other's processes and share a loopback. It is removed after the test. */
   pod(): Promise<Pod>;
@@ -138,7 +140,7 @@ export function useContainers(found: Found): ContainerBed {
     get podman() {
       return podman();
     },
-    run: (params) => start(params, ["--network", "none"]),
+    run: (params) => start(params, ["--network", params.network ?? "none"]),
     async pod() {
       const create = ["pod", "create", "--network", "none", "--share", "pid,net", "--label", label];
       const id = await podman().read(create);

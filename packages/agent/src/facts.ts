@@ -1,4 +1,4 @@
-import type { AgentOperation, Receipt, Run, StartResult } from "@baton/protocol";
+import { type AgentOperation, type Receipt, type Run, type StartResult, sameRun } from "@baton/protocol";
 
 type Problem = Extract<AgentOperation, { state: "failed" }>["problem"];
 
@@ -137,6 +137,19 @@ export function changeOperation(facts: Facts, key: string, change: Partial<Opera
 
 export const changeRun = (facts: Facts, change: Partial<RunFacts>): Facts =>
   facts.run === null ? facts : { ...facts, run: { ...facts.run, ...change } };
+
+/** The step in the key of a stop that the platform wants, by SIGTERM. */
+export const platformStop = "agent-stop";
+
+/** Whether a stop of this run was ordered, not just wanted by the platform, and is not over: it burns the run, whatever becomes of the agent. */
+export const isToldToStop = ({ operations }: Facts, { run }: RunFacts): boolean =>
+  Object.values(operations).some(
+    (record) =>
+      record.kind === "stop" &&
+      record.progress.state === "open" &&
+      sameRun(record.run, run) &&
+      !record.key.startsWith(`${record.operation}.${platformStop}.`),
+  );
 
 /** What is left of a run that was never executed: nothing, which is proven. */
 export const neverExecuted = (bootId: string, at: string): Ending => ({

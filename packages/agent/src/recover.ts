@@ -1,7 +1,14 @@
 import { type AgentState, AppError, type Run } from "@baton/protocol";
 import type { ProcessIdentity } from "@baton/process-tree";
 import { type Application, createApplication } from "./application.ts";
-import { type Facts, type OperationRecord, type RunFacts, changeRun, neverExecuted } from "./facts.ts";
+import {
+  type Facts,
+  type OperationRecord,
+  type RunFacts,
+  changeRun,
+  isToldToStop,
+  neverExecuted,
+} from "./facts.ts";
 import type { Executor } from "./executor.port.ts";
 import type { Journal } from "./journal.ts";
 import { type Log, reasonOf } from "./log.ts";
@@ -74,13 +81,15 @@ export async function recover(deps: {
     return { ...rest, state, application };
   }
   const end = endedByItself({ facts: run, ended: null, claimedOnly: executor.claimedOnly });
+  const isTold = isToldToStop(journal.facts, run);
+  const endedBy = isTold ? "stop" : "itself";
   const ended = await journal.update((facts) =>
-    failOpenStarts(changeRun(facts, { end, endedBy: "itself", open: false })),
+    failOpenStarts(changeRun(facts, { end, endedBy, open: false })),
   );
-  const follows = mayFollow(run, slot);
+  const follows = !isTold && mayFollow(run, slot);
   return {
     ...rest,
-    state: "crashed",
+    state: isTold ? "stopped" : "crashed",
     abandoned: follows ? null : ended.run,
     successorOf: follows ? run.run : null,
   };

@@ -16,7 +16,7 @@ import { type AgentContext, note } from "./agent-context.ts";
 import { type StateMachine, createStateMachine } from "./agent-state.ts";
 import type { Exit } from "./application.ts";
 import { createDeadline } from "./deadline.ts";
-import { type Ending, type OperationRecord, type RunFacts, withOperation } from "./facts.ts";
+import { type Ending, type OperationRecord, type RunFacts, platformStop, withOperation } from "./facts.ts";
 import type { Finisher } from "./finish-operation.ts";
 import { reasonOf } from "./log.ts";
 import { ownOperation, unrecordable } from "./own-operation.ts";
@@ -26,8 +26,6 @@ import { createStarter } from "./starter.ts";
 import { describeWait } from "./waiting.ts";
 import { agentVersion } from "./version.ts";
 
-/** The step in the key of a stop that the platform wants, by SIGTERM. */
-const platformStop = "agent-stop";
 const burnTryMs = 10_000;
 const burnPauseMs = 1_000;
 
@@ -159,7 +157,8 @@ export function createSupervisor({
       // The lease may name this run still: a start that was cut off, or one that could have been followed in its slot.
       if (record.late && run.endedBy !== "stop") await lease.end(run, 2_000);
       // Asked for in a life of the agent that did not see its end: gone by proof, but nobody knows how.
-      if (!record.late && run.endedBy === "itself" && ending.exit === null)
+      const hasRun = run.endedBy !== "never-executed";
+      if (!record.late && hasRun && ending.outcome === "already-stopped" && ending.exit === null)
         ending = { ...ending, outcome: "crashed-during-stop" };
     } else {
       const deadline = createDeadline(performance.now() + deadlineMs);
