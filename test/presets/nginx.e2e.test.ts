@@ -1,9 +1,10 @@
+import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createServer } from "node:http";
 import { readFile, writeFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { until } from "../containers/until.ts";
 import { findPart } from "./find-program.ts";
 import { fetchOnce, isAccepting } from "./http-client.ts";
@@ -12,7 +13,9 @@ import {
   type PresetBed,
   asServerUser,
   createPresetBed,
+  forOrdinary,
   freePort,
+  ownersOf,
   upMs,
 } from "./preset-bed.ts";
 
@@ -94,6 +97,26 @@ http {
     expect(receipt).toMatchObject({ ...graceful, signals: [{ signal: "SIGQUIT", processes: 1 }] });
     expect(receipt.phases.map(({ phase }) => phase)).toEqual(["drain", "signals", "verify"]);
   });
+
+  it(
+    "case 48: finishes a request when the agent is the same ordinary user, who can look into nobody else",
+    forOrdinary,
+    async () => {
+      const life = await bed.begin({ preset: "nginx", isOrdinary: true, command: server() });
+      await until("the server answers", () => isAccepting(port), upMs);
+      expect(await ownersOf([life.pid, await life.mainPid()])).toEqual([65_534, 65_534]);
+      // Root's, and younger than the application: hidden from the agent.
+      const stranger = spawn("sleep", ["600"]);
+      onTestFinished(() => void stranger.kill());
+      const slow = fetchOnce(port, "/slow");
+      await until("the request is under way", () => asked > 0);
+      const receipt = await life.stop();
+      expect(receipt).toMatchObject({ ...graceful, signals: [{ signal: "SIGQUIT", processes: 1 }] });
+      expect(await slow).toEqual({ status: 200, body: "done" });
+      expect(await isAccepting(port)).toBe(false);
+      expect(await life.leave()).toBe(0);
+    },
+  );
 
   it("cuts the request off when it gets SIGTERM instead: why the preset says SIGQUIT", async () => {
     const life = await serve(["--signal", "TERM"]);

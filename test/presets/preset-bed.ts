@@ -1,7 +1,7 @@
 /** A real server under the real agent, `baton-agent run --preset NAME`, each life of the agent with a state directory of its own. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, chown, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -36,6 +36,15 @@ export const asServerUser = (command: readonly string[]): readonly string[] =>
     ? ["setpriv", `--reuid=${serverUser}`, `--regid=${serverUser}`, "--clear-groups", "--", ...command]
     : command;
 
+/** For a test that is about the agent's user; others run as one anyway when the tests do. */
+export const forOrdinary = {
+  skip: !isRoot,
+  meta: { needs: { part: "root", reason: "the tests run as an ordinary user" } },
+};
+
+export const ownersOf = (pids: readonly number[]): Promise<readonly number[]> =>
+  Promise.all(pids.map(async (pid) => (await stat(`/proc/${pid}`)).uid));
+
 export interface AgentLife {
   readonly pid: number;
   /** Of the application's direct child. */
@@ -58,6 +67,8 @@ export interface LifeParams {
   /** Of the agent. */
   readonly options?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
+  /** The agent, and who tells it to stop, are the server's user too. */
+  readonly isOrdinary?: boolean;
 }
 
 export async function createPresetBed() {
@@ -85,11 +96,19 @@ export async function createPresetBed() {
     /** The output of a command that ends well; it is given a minute and a half. */
     run,
     async begin(params: LifeParams): Promise<AgentLife> {
-      const stateDirectory = join(directory, `state-${lives.length + 1}`);
+      const home = join(directory, `agent-${lives.length + 1}`);
+      await mkdir(home);
+      const { isOrdinary = false } = params;
+      if (isOrdinary && isRoot) await chown(home, serverUser, serverUser);
+      const as = (command: readonly string[]): readonly string[] =>
+        isOrdinary ? asServerUser(command) : command;
+      const stateDirectory = join(home, "state");
       const local = ["--state-directory", stateDirectory];
+      const [file = "", ...words] = as([process.execPath]);
       const child = spawn(
-        process.execPath,
+        file,
         [
+          ...words,
           agentMain,
           "run",
           "--preset",
@@ -142,7 +161,7 @@ export async function createPresetBed() {
         mainPid: async () => (await runFacts())?.process?.pid ?? 0,
         async stop(deadlineMs = 60_000) {
           const args = [agentMain, "stop", "--wait", "--deadline-ms", String(deadlineMs), ...local];
-          const said = await run([process.execPath, ...args]).catch((error: unknown) => {
+          const said = await run(as([process.execPath, ...args])).catch((error: unknown) => {
             const { code, stdout } = error as { readonly code?: unknown; readonly stdout?: string };
             // It is not proven to be gone: the receipt says why.
             if (code === 1 && stdout?.includes("receipt")) return stdout;
@@ -156,7 +175,7 @@ export async function createPresetBed() {
         status: async () =>
           parseAs(
             agentStatusSchema,
-            JSON.parse(await run([process.execPath, agentMain, "status", "--json", ...local])),
+            JSON.parse(await run(as([process.execPath, agentMain, "status", "--json", ...local]))),
             "the status",
           ),
         isReady: async () => (await fetch(new URL("/readyz", url), { headers: { connection: "close" } })).ok,

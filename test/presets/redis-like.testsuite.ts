@@ -8,7 +8,9 @@ import {
   type PresetBed,
   asServerUser,
   createPresetBed,
+  forOrdinary,
   freePort,
+  ownersOf,
   upMs,
 } from "./preset-bed.ts";
 import { type Writer, startWriter } from "./writer.ts";
@@ -43,11 +45,23 @@ export function testRedisLike(names: {
     });
 
     const ask = (...words: readonly string[]) => bed.run([client, "-p", String(port), "--raw", ...words]);
-    const serve = async (settings: readonly string[], agentOptions: readonly string[] = []) => {
+    const serve = async (
+      settings: readonly string[],
+      agentOptions: readonly string[] = [],
+      isOrdinary = false,
+    ) => {
       const life = await bed.begin({
         preset,
+        isOrdinary,
         options: ["--application-port", String(port), ...agentOptions],
-        command: asServerUser([server, "--port", String(port), "--dir", bed.data, ...settings]),
+        command: (isOrdinary ? (all: readonly string[]) => all : asServerUser)([
+          server,
+          "--port",
+          String(port),
+          "--dir",
+          bed.data,
+          ...settings,
+        ]),
       });
       await until(
         "the server answers",
@@ -102,6 +116,22 @@ export function testRedisLike(names: {
         expect(await life.isReady()).toBe(false);
         await life.leave();
         await serve(settings);
+        await expectAllKept();
+      },
+    );
+
+    it(
+      "case 48: loses no acknowledged write when the agent is the same ordinary user, who can look into nobody else",
+      forOrdinary,
+      async () => {
+        const life = await serve(neverSavesByItself, [], true);
+        expect(await ownersOf([life.pid, await life.mainPid()])).toEqual([65_534, 65_534]);
+        await write(3);
+        const receipt = await life.stop();
+        expect(receipt).toMatchObject({ ...graceful, signals: [{ signal: "SIGTERM", processes: 1 }] });
+        expect(receipt.phases).toContainEqual(expect.objectContaining({ phase: "quiesce", result: "done" }));
+        expect(await life.leave()).toBe(0);
+        await serve(neverSavesByItself, [], true);
         await expectAllKept();
       },
     );
