@@ -18,6 +18,8 @@ export interface AgentContext {
   /** Names this life of the agent. */
   readonly instance: string;
   readonly self: ProcessIdentity;
+  /** Whose processes the agent sees; null when it cannot be read. */
+  readonly pidNamespace: string | null;
   readonly paths: StatePaths;
   readonly journal: Journal;
   readonly lease: LeaseHolder;

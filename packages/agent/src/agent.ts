@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readlinkSync } from "node:fs";
 import { identify, readBootId } from "@baton/process-tree";
 import { type AgentConfig, type AgentEndpoint, AppError, newNonce, publicKeyOf } from "@baton/protocol";
 import type { ObjectStore } from "@baton/storage";
@@ -61,6 +61,14 @@ export interface AgentDeps {
   readonly onRestGone?: (() => void) | undefined;
 }
 
+function readPidNamespace(): string | null {
+  try {
+    return readlinkSync("/proc/self/ns/pid");
+  } catch {
+    return null;
+  }
+}
+
 /** Who executes the application: the agent, or somebody whose code is loaded only then. */
 async function createExecutor(params: {
   readonly config: AgentConfig;
@@ -119,11 +127,13 @@ export async function startAgent(deps: AgentDeps): Promise<Agent> {
           });
     const executor = await createExecutor({ config, environment, logPath: paths.applicationLog, bootId });
     const instance = newNonce();
+    const pidNamespace = readPidNamespace();
     const { placement, storage } = config;
     const context: AgentContext = {
       config,
       instance,
       self,
+      pidNamespace,
       paths,
       journal,
       lease:
@@ -144,7 +154,16 @@ export async function startAgent(deps: AgentDeps): Promise<Agent> {
       log,
       patience: { endsAt: Number.POSITIVE_INFINITY },
     };
-    const recovered = await recover({ journal, executor, self, slot: config.slot, log });
+    const hasLease = storage !== null;
+    const recovered = await recover({
+      journal,
+      executor,
+      self,
+      pidNamespace,
+      slot: config.slot,
+      hasLease,
+      log,
+    });
     const finisher = metrics.countStops(createFinisher(context, store));
     const supervisor = createSupervisor({ context, recovered, finisher, onOwnEnd, onRestGone });
     // A stop that cannot be signed cannot be proven: a broken key is found before anything is executed. A new one is made afterwards.

@@ -26,6 +26,8 @@ export interface RunFacts {
   /** Value of the cookie variable: `<placement>:<random>`. */
   readonly cookie: string;
   readonly bootId: string;
+  /** In which the agent saw it, as the kernel names it ("pid:[4026531836]"); null when that was not to be read. */
+  readonly pidNamespace: string | null;
   /** No process of the run is older (ticks after boot). */
   readonly since: string;
   readonly noNewPrivileges: boolean;

@@ -41,7 +41,7 @@ export const plannedRun = (
   },
 ): RunFacts => {
   const { context, counter, open = false, ...known } = params;
-  const { config, instance, self } = context;
+  const { config, instance, self, pidNamespace } = context;
   return {
     ...known,
     run: { placement: config.placement, instance, counter },
@@ -49,6 +49,7 @@ export const plannedRun = (
     container: null,
     cookie: `${config.placement}:${newNonce()}`,
     bootId: self.bootId,
+    pidNamespace,
     since: self.startTime,
     process: null,
     readyAt: null,

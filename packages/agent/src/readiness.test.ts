@@ -9,6 +9,7 @@ const facts = {
   grant: "grant",
   cookie: "pl-00000000000000000001:cookie",
   bootId: "boot",
+  pidNamespace: null,
   since: "1",
   slot: null,
   hasSecrets: false,

@@ -1,6 +1,6 @@
 import { type AgentState, AppError, type Run } from "@baton/protocol";
 import type { ProcessIdentity } from "@baton/process-tree";
-import { type Application, createApplication } from "./application.ts";
+import { type Application, type ApplicationParams, createApplication } from "./application.ts";
 import {
   type Facts,
   type OperationRecord,
@@ -20,6 +20,8 @@ export interface Recovered {
   readonly state: AgentState;
   /** A run of an earlier life that lives, or that cannot be proven dead. */
   readonly application: Application | null;
+  /** It may be in care of another agent, far from here: its lease is not ours to renew. */
+  readonly isElsewhere: boolean;
   /** A run that is proven dead but of which the lease may not know. */
   readonly abandoned: RunFacts | null;
   /** A run that may go on as the next one: it died with its slot, nobody stopped it, and the lease still names it (rule 2). */
@@ -31,15 +33,47 @@ export async function recover(deps: {
   readonly journal: Journal;
   readonly executor: Executor;
   readonly self: ProcessIdentity;
+  readonly pidNamespace: string | null;
   /** Of this life. */
   readonly slot: string | null;
+  readonly hasLease: boolean;
   readonly log: Log;
 }): Promise<Recovered> {
-  const { journal, executor, self, slot, log } = deps;
+  const { journal, executor, slot, hasLease, log } = deps;
+  const { self, pidNamespace } = deps;
   const at = new Date().toISOString();
-  const rest = { application: null, abandoned: null, successorOf: null };
+  const rest = { application: null, isElsewhere: false, abandoned: null, successorOf: null };
+  /** What lives would be seen from here, or its slot says that it does not. Anywhere else its state may only have been copied to us. */
+  const canTell = (run: RunFacts): boolean =>
+    (run.bootId === self.bootId && run.pidNamespace !== null && run.pidNamespace === pidNamespace) ||
+    (slot !== null && run.slot === slot);
+
+  /** Nothing is written on the lease, and nothing is called gone: it may be in care of another agent. */
+  const doubt = async (
+    run: RunFacts,
+    reason: string,
+    scan: ApplicationParams["scan"],
+  ): Promise<Recovered> => {
+    log("error", "it is not known whether the application lives", { reason });
+    const isElsewhere = !canTell(run);
+    // Its number would be a stranger's here.
+    const root = run.process === null || isElsewhere ? null : { ...run.process, bootId: run.bootId };
+    const application = createApplication({
+      facts: run,
+      root,
+      exit: Promise.resolve(null),
+      environment: {},
+      claimedOnly: executor.claimedOnly,
+      scan,
+    });
+    await journal.update((facts) => ({ ...failOpenStarts(facts), starting: null, run }));
+    return { ...rest, state: "unknown", application, isElsewhere };
+  };
+  const outOfSight = (): Promise<never> => Promise.reject(new Error(elsewhere));
+
   const { starting } = journal.facts;
   if (starting !== null) {
+    if (hasLease && !canTell(starting)) return doubt(starting, elsewhere, outOfSight);
     // The intent was never written, so nothing was executed; its data keys died with the earlier agent.
     const run: RunFacts = { ...starting, end: neverExecuted(self.bootId, at), endedBy: "never-executed" };
     await journal.update((facts) => failOpenStarts({ ...facts, starting: null, run }));
@@ -57,22 +91,12 @@ export async function recover(deps: {
     };
   }
 
+  if (hasLease && !canTell(run)) return doubt(run, elsewhere, outOfSight);
   let application: Application | null;
   try {
     application = await executor.adopt(run);
   } catch (error) {
-    log("error", "it is not known whether the application lives", { reason: reasonOf(error) });
-    const root = run.process === null ? null : { ...run.process, bootId: run.bootId };
-    const doubtful = createApplication({
-      facts: run,
-      root,
-      exit: Promise.resolve(null),
-      environment: {},
-      claimedOnly: executor.claimedOnly,
-      scan: (seen) => executor.scan(run, seen),
-    });
-    await journal.update(failOpenStarts);
-    return { ...rest, state: "unknown", application: doubtful };
+    return doubt(run, reasonOf(error), (seen) => executor.scan(run, seen));
   }
   if (application !== null) {
     log("info", "the application of an earlier life is adopted", { processes: application.known().length });
@@ -80,7 +104,8 @@ export async function recover(deps: {
     const state = run.readyAt !== null ? "running" : isStarting ? "starting" : "unknown";
     return { ...rest, state, application };
   }
-  const end = endedByItself({ facts: run, ended: null, claimedOnly: executor.claimedOnly });
+  const claimedOnly = executor.claimedOnly || !canTell(run);
+  const end = endedByItself({ facts: run, ended: null, claimedOnly });
   const isTold = isToldToStop(journal.facts, run);
   const endedBy = isTold ? "stop" : "itself";
   const ended = await journal.update((facts) =>
@@ -94,6 +119,10 @@ export async function recover(deps: {
     successorOf: follows ? run.run : null,
   };
 }
+
+const elsewhere =
+  "it was executed in another container or on another machine, whose processes are not to be seen from here; " +
+  "only in the same slot (see --slot) are they dead for certain";
 
 /** Without a name of the slot nobody can say that its earlier processes are dead; data keys came with the grant and are gone. */
 const mayFollow = (run: RunFacts, slot: string | null): boolean =>

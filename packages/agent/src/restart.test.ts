@@ -1,4 +1,4 @@
-import { readFile, readdir, stat } from "node:fs/promises";
+import { readFile, readdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { type Bed, createBed, until } from "./fixtures/agent-bed.ts";
@@ -29,6 +29,34 @@ describe("an agent that starts again", () => {
     });
     expect(await bed.processes()).toEqual([]);
     expect(await bed.effects()).toEqual(["exec", "signal", "receipt"]);
+  });
+
+  it.each([
+    ["in another container", { pidNamespace: "pid:[1]" }],
+    ["on another machine", { bootId: "00000000-0000-4000-8000-000000000000" }],
+    ["before anybody noted where", { pidNamespace: null }],
+  ])("calls nothing gone that was executed %s, and leaves its lease alone", async (_where, facts) => {
+    bed = await createBed();
+    const { run, epoch } = await bed.run();
+    await bed.agent.close();
+    const path = join(bed.config.stateDirectory, "journal");
+    const journal = JSON.parse(await readFile(path, "utf8")) as { run: object };
+    await writeFile(path, JSON.stringify({ ...journal, run: { ...journal.run, ...facts } }));
+    const before = await bed.lease();
+    await bed.begin();
+    expect(await bed.status()).toMatchObject({ state: "unknown", run, ready: false });
+    const { key } = await bed.postStop({ run, epoch, deadlineMs: 1_000 });
+    const receipt = await bed.receipt(key);
+    expect(receipt).toMatchObject({
+      outcome: "unknown",
+      evidenceClass: "unknown",
+      evidence: { treeGone: false },
+    });
+    expect(receipt.evidence.remaining.join()).toContain("in another container or on another machine");
+    expect(await bed.lease()).toEqual(before);
+    const next = await bed.postStart({ grant: "another", epoch: epoch + 1 });
+    expect(next).toMatchObject({ status: 409, body: { code: "wrong-state" } });
+    expect((await bed.processes()).length).toBeGreaterThan(0);
   });
 
   it("finds out that the application died meanwhile", async () => {

@@ -94,6 +94,7 @@ export function createRunKeeper(
   /** The direct child is gone: looks until the rest of its tree is too. `by`: a stop that could not prove it, or nobody. */
   const watchRest = async (rest: Application, by: StopOrder["by"], abort: AbortSignal): Promise<void> => {
     let proof: Proof | null = null;
+    let reported: string | null = null;
     for (let waitMs = 2_000; !abort.aborted; waitMs = 60_000) {
       try {
         proof ??= await beginProof({
@@ -126,7 +127,9 @@ export function createRunKeeper(
         }
       } catch (error) {
         if (abort.aborted) return;
-        log("warn", "cannot see what is left of the application", { reason: reasonOf(error) });
+        const reason = reasonOf(error);
+        if (reason !== reported) log("warn", "cannot see what is left of the application", { reason });
+        reported = reason;
         await delay(1_000, undefined, { ref: false });
       }
       if (machine.state === "verifying") machine.send("unproven");

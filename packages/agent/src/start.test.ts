@@ -167,7 +167,9 @@ describe("the lease", () => {
     const before = (await bed.lease())?.nonce;
     await until("a renewal", async () => (await bed.lease())?.nonce !== before);
     bed.bucket.inject(
-      ...Array.from({ length: 30 }, () => ({ kind: "error", code: "storage-failed", on: "get" }) as const),
+      ...(["get", "put"] as const).flatMap((on) =>
+        Array.from({ length: 30 }, () => ({ kind: "error", code: "storage-failed", on }) as const),
+      ),
     );
     await until("the failure", () => bed.logs.some((line) => line.includes("could not be renewed")));
     await until("the failure in the status", async () => !(await bed.status()).lease.reachable);

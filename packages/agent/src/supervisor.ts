@@ -327,7 +327,7 @@ export function createSupervisor({
       return end ? { exit: end.exit } : null;
     },
     resume() {
-      const { application, abandoned } = recovered;
+      const { application, abandoned, isElsewhere } = recovered;
       if (abandoned !== null)
         inBackground(
           "write the lease",
@@ -335,7 +335,7 @@ export function createSupervisor({
         );
       if (application !== null) {
         keeper.keep(application);
-        lease.startRenewing(application.facts, onLeaseLost);
+        if (!isElsewhere) lease.startRenewing(application.facts, onLeaseLost);
       }
       for (const record of Object.values(journal.facts.operations)) {
         finisher.resume(record);
