@@ -1,6 +1,6 @@
 import { AppError, type Outcome, type Receipt, type Run, commandKey } from "@baton/protocol";
 import type { LeaseView } from "@baton/storage";
-import { decideHandover } from "./handover-table.ts";
+import { decideHandover, noFence } from "./handover-table.ts";
 import type { DeployInput, DeployPorts } from "./ports.ts";
 import type { UndoContext } from "./saga.ts";
 import { answerReserveMs, stopBudgetMs } from "./stop-times.ts";
@@ -56,7 +56,7 @@ async function assertEnded(
     );
   const outcome: Outcome = receipt.outcome === "already-stopped" ? "graceful" : receipt.outcome;
   const witness = await ports.target.witness(signal);
-  const decision = decideHandover({ ...receipt, outcome, witness: witness.state });
+  const decision = decideHandover({ ...receipt, outcome, witness: witness.state, ...noFence });
   if (decision.kind === "refuse")
     throw new AppError("handover-refused", `cannot take back the start: ${decision.reason}`, {
       meta: { witness },

@@ -8,7 +8,7 @@
 import { AppError, newNonce } from "@baton/protocol";
 import { planLeaseChange } from "@baton/storage";
 import { giveBack, planGiveBack } from "./give-back.ts";
-import { decideHandover } from "./handover-table.ts";
+import { decideHandover, noFence } from "./handover-table.ts";
 import type { DeployInput, MigratePorts, VerifiedReceipt } from "./ports.ts";
 import { preflight } from "./preflight-step.ts";
 import { type StepContext, saga } from "./saga.ts";
@@ -52,7 +52,7 @@ async function fenceSource({ input, ports, done, signal }: Ctx<{ stop: VerifiedR
     ports.source.witness(signal),
     ports.clock.wait(input.settleMs, signal),
   ]);
-  const decision = decideHandover({ ...done.stop.receipt, witness: witness.state });
+  const decision = decideHandover({ ...done.stop.receipt, witness: witness.state, ...noFence });
   if (decision.kind === "refuse")
     throw new AppError("handover-refused", `cannot hand over ${input.application}: ${decision.reason}`, {
       meta: { witness },
