@@ -41,6 +41,8 @@ export interface LeaseBed {
   /** Gives a grant and has it started; the run. @throws when it is not started */
   start(stateDirectory: string): Promise<Run>;
   stop(stateDirectory: string, run: Run): Promise<AgentOperation>;
+  /** Writes the lease stopped, as another agent would. */
+  writeStopped(run: Run): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -150,6 +152,11 @@ export async function openLeaseBed(): Promise<LeaseBed> {
       const { epoch = 0 } = (await bed.lease()) ?? {};
       await call(at, "/v1/stop", epoch, { kind: "stop", key, operation, run, deadlineMs });
       return settled(at, key);
+    },
+    async writeStopped(run) {
+      const { epoch = 0 } = (await bed.lease()) ?? {};
+      const change = { kind: "stop", owner, holder: run.placement, epoch, run } as const;
+      await changeLease({ store, prefix, change, deadlineMs });
     },
     async close() {
       store.close();

@@ -119,8 +119,8 @@ describe(
       const elsewhere = await begin("pod-2/app", { stateDirectory: copies[0] });
       const stranger = await begin(slot, { placement: newPlacementId() });
       const late = await begin(slot, { stateDirectory: copies[1] });
-      for (const each of [elsewhere, stranger])
-        await each.printed("held: the application starts with a grant only");
+      await elsewhere.printed("it is not known whether the application lives");
+      await stranger.printed("held: the application starts with a grant only");
       await startIsRefused(late.stateDirectory);
       for (const each of [elsewhere, stranger, late]) {
         expect((await place.status(each.stateDirectory)).ready).toBe(false);
@@ -157,18 +157,33 @@ describe(
       expect(await starts(container)).toBe(1);
     });
 
-    it("case 36: an end that the agent saw itself gives the lease back: started again, it waits for a grant", async () => {
+    it("case 36: an application that ended by itself runs again in its slot, and a later stop burns the successor", async () => {
       const container = await begin(slot);
       const run = await place.start(container.stateDirectory);
       await container.exec(["touch", "/var/lib/baton/crash"]);
       expect(await container.ended()).toBe(3);
-      expect(await place.lease()).toMatchObject({ state: "stopped", run });
-      await startAgain(container);
-      await startIsRefused(container.stateDirectory);
-      expect(await place.lease()).toMatchObject({ state: "stopped", run });
       expect(await container.receipts()).toMatchObject([
         { run, outcome: "already-stopped", evidenceClass: "proven", exit: { code: 3 } },
       ]);
+      expect(await place.lease()).toMatchObject({ state: "running", run });
+      await startAgain(container);
+      await container.printed("ready", 2);
+      const successor = (await place.lease())?.run;
+      if (successor === null || successor === undefined) throw new Error("no successor");
+      expect(successor.instance).not.toBe(run.instance);
+      expect(await place.stop(container.stateDirectory, successor)).toMatchObject({ state: "receipt" });
+      expect(await place.lease()).toMatchObject({ state: "stopped", run: successor });
+      expect(await starts(container)).toBe(2);
+    });
+
+    it("case 36: an application that ended by itself does not run again when the lease was stopped meanwhile", async () => {
+      const container = await begin(slot);
+      const run = await place.start(container.stateDirectory);
+      await container.exec(["touch", "/var/lib/baton/crash"]);
+      await container.ended();
+      await place.writeStopped(run);
+      await startAgain(container);
+      await startIsRefused(container.stateDirectory);
       expect(await starts(container)).toBe(1);
     });
   },

@@ -140,6 +140,10 @@ export function changeOperation(facts: Facts, key: string, change: Partial<Opera
 export const changeRun = (facts: Facts, change: Partial<RunFacts>): Facts =>
   facts.run === null ? facts : { ...facts, run: { ...facts.run, ...change } };
 
+/** Without a name of the slot nobody can say that its earlier processes are dead; data keys came with the grant and are gone. */
+export const mayFollow = (run: RunFacts, slot: string | null): boolean =>
+  slot !== null && run.slot === slot && !run.hasSecrets;
+
 /** The step in the key of a stop that the platform wants, by SIGTERM. */
 export const platformStop = "agent-stop";
 

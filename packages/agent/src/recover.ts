@@ -7,6 +7,7 @@ import {
   type RunFacts,
   changeRun,
   isToldToStop,
+  mayFollow,
   neverExecuted,
 } from "./facts.ts";
 import type { Executor } from "./executor.port.ts";
@@ -123,10 +124,6 @@ export async function recover(deps: {
 const elsewhere =
   "it was executed in another container or on another machine, whose processes are not to be seen from here; " +
   "only in the same slot (see --slot) are they dead for certain";
-
-/** Without a name of the slot nobody can say that its earlier processes are dead; data keys came with the grant and are gone. */
-const mayFollow = (run: RunFacts, slot: string | null): boolean =>
-  slot !== null && run.slot === slot && !run.hasSecrets;
 
 const openStarts = (facts: Facts): OperationRecord[] =>
   Object.values(facts.operations).filter(

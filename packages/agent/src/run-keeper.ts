@@ -6,7 +6,7 @@ import { type AgentContext, note } from "./agent-context.ts";
 import type { StateMachine } from "./agent-state.ts";
 import type { Application } from "./application.ts";
 import type { Deadline } from "./deadline.ts";
-import { type Ending, changeRun } from "./facts.ts";
+import { type Ending, changeRun, mayFollow } from "./facts.ts";
 import { isStopped } from "./judge-ending.ts";
 import { reasonOf } from "./log.ts";
 import { type Proof, beginProof } from "./proof.ts";
@@ -77,7 +77,13 @@ export function createRunKeeper(
     const recorded = note(context, (all) => changeRun(all, { end, endedBy: by, open: false })).catch(
       (error: unknown) => log("error", "the end cannot be recorded", { reason: reasonOf(error) }),
     );
-    await Promise.all([recorded, lease.end(facts, leaseStopMs)]);
+    // The platform starts it again in its slot: the lease goes from this run to the next, if nobody takes it away before (rule 2).
+    const goesOn =
+      by === "itself" &&
+      config.afterExit === "exit" &&
+      config.start === "immediately" &&
+      mayFollow(facts, config.slot);
+    await Promise.all([recorded, goesOn || lease.end(facts, leaseStopMs)]);
     application = null;
     machine.end(by === "itself" ? "died" : "gone", end.evidence);
     return end;
