@@ -54,11 +54,11 @@ interface Route {
 }
 
 const longestWaitMs = 30_000;
-/** A client that sends slowly holds a connection for 7 s at most, and all of them together hold this many. */
+/** A client that sends slowly holds a connection for 15 s at most, and all of them together hold this many. */
 const limits: ServerOptions = {
   headersTimeout: 5_000,
   requestTimeout: 10_000,
-  connectionsCheckingInterval: 2_000,
+  connectionsCheckingInterval: 5_000,
   keepAliveTimeout: 5_000,
   maxHeaderSize: 16_384,
 };
