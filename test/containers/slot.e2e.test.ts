@@ -134,6 +134,25 @@ describe(
       expect(await starts(container)).toBe(2);
     });
 
+    it("case 36: a state directory that comes to another container while the first one serves says nothing of it", async () => {
+      const container = await begin(slot);
+      const run = await place.start(container.stateDirectory);
+      const copy = await begin("pod-2/app", { stateDirectory: await copyOf(container) });
+      await copy.printed("it is not known whether the application lives");
+      expect(await place.status(copy.stateDirectory)).toMatchObject({ state: "unknown", ready: false });
+      // The platform ends it as it ends every container: it has nothing to give back.
+      await copy.signal("TERM");
+      const { nonce } = (await place.lease()) ?? {};
+      await until("a renewal", async () => (await place.lease())?.nonce !== nonce);
+      expect(await place.lease()).toMatchObject({ state: "running", run });
+      expect(await place.status(container.stateDirectory)).toMatchObject({
+        state: "running",
+        run,
+        lease: { reachable: true, lost: false },
+      });
+      expect(await starts(copy)).toBe(0);
+    });
+
     it("case 36: what was told to stop, and was killed with its agent in the middle of that, stays stopped", async () => {
       const container = await begin(slot);
       const run = await place.start(container.stateDirectory);
