@@ -101,9 +101,11 @@ export async function benchStop(runs: number = defaultRuns): Promise<readonly Fi
 
 async function stopMs({ child, pid }: Started, into: number[]): Promise<void> {
   const exited = once(child, "exit");
-  const inside = Number((await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).trim());
+  const [inside] = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).match(/\d+/) ?? [];
+  // Nobody's number would be 0, which is our own process group.
+  if (inside === undefined) throw new Error("cannot measure a stop: the container has no first process");
   const began = performance.now();
-  process.kill(inside, "SIGTERM");
+  process.kill(Number(inside), "SIGTERM");
   const [code] = await exited;
   into.push(performance.now() - began);
   if (code !== 0) throw new Error(`cannot measure a stop: it ended with ${String(code)}`);
