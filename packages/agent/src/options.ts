@@ -68,6 +68,8 @@ export const options: readonly Option[] = [
   option("storage-region", "storage.region", "text", "region to sign for"),
   option("storage-bucket", "storage.bucket", "text", "bucket"),
   option("storage-prefix", "storage.prefix", "text", "the application's part of the bucket: ledger/"),
+  option("storage-addressing", "storage.addressing", "text", "path or virtual-host"),
+  option("storage-if-match", "storage.ifMatch", "text", "quoted or bare: how the store wants ETags"),
   option("storage-owner", "storage.owner", "text", "whom the lease must name as its owner"),
   option("storage-control", "storage.control.file", "text", "JSON file of the key for the control prefix"),
   option("storage-renew-ms", "storage.renewMs", "number", "pause between two renewals of the lease"),

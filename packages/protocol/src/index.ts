@@ -19,6 +19,7 @@ export { type StartResult, agentStatusSchema, confirmationSchema, cookieVariable
 export { type Hook, type HookInput, type Verify, hookSchema, longestStopMs } from "./hook.ts";
 export { type Signal, parseSignal, signalName } from "./signals.ts";
 export type { ApplicationManifest, ClusterManifest, Manifest, StorageManifest } from "./manifest.ts";
+export type { FenceManifest } from "./manifest.ts";
 export { type AccessKey, type SecretReference, accessKeySchema, manifestSchemas } from "./manifest.ts";
 export { prefixSchema } from "./manifest.ts";
 export { operationRequestSchema, operationSchema, routeSchema } from "./operation.ts";

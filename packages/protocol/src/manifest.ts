@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { hookSchema, readinessSchema, verifySchema, workloadSchema } from "./hook.ts";
 import { nameSchema } from "./ids.ts";
-import { integer, record, strictObject, withoutBreaks } from "./schema.ts";
+import { integer, record, strictObject, variant, withoutBreaks } from "./schema.ts";
 
 const absolutePath = v.pipe(v.string(), v.regex(/^\/[^\0\r\n]+$/, "must be an absolute path"));
 
@@ -43,14 +43,69 @@ const endpointSchema = v.pipe(
   v.transform(withoutBreaks),
 );
 
+const region = v.pipe(v.string(), v.minLength(1));
+const certificates = v.pipe(
+  v.string(),
+  v.maxLength(262_144),
+  v.includes("-----BEGIN CERTIFICATE-----", "must be certificates in PEM"),
+);
+const addressing = v.picklist(["path", "virtual-host"]);
+
+/** How a bucket is reached from a cluster, where it is another way than from everywhere else. */
+const storageOverrideSchema = strictObject({
+  /** Another endpoint of the very same bucket. */
+  endpoint: v.optional(endpointSchema),
+  region: v.optional(region),
+  addressing: v.optional(addressing),
+  ca: v.optional(certificates),
+});
+
+/**
+ * What takes a placement's key away for good. Without one, only a proven stop passes a storage on.
+ *
+ * `ceph`: a user for each placement, by the gateway's admin API. `minio`: a user for each placement, by MinIO's admin API. `aws`: a session of `role`
+ * for each placement, denied by the bucket's policy.
+ */
+export const fenceManifestSchema = variant("provider", [
+  strictObject({
+    provider: v.literal("ceph"),
+    /** Where the admin API is, when it is not at the storage's endpoint. */
+    endpoint: v.optional(endpointSchema),
+    admin: secretReferenceSchema,
+  }),
+  strictObject({
+    provider: v.literal("minio"),
+    endpoint: v.optional(endpointSchema),
+    admin: secretReferenceSchema,
+  }),
+  strictObject({
+    provider: v.literal("aws"),
+    /** Of STS: https://sts.eu-central-1.amazonaws.com */
+    endpoint: endpointSchema,
+    admin: secretReferenceSchema,
+    /** The role whose sessions placements get. */
+    role: v.pipe(v.string(), v.regex(/^arn:[a-z-]+:iam::\d{12}:role\/\S+$/, "must be the ARN of a role")),
+    /** How long a session lasts, in seconds. */
+    sessionSeconds: v.optional(v.pipe(integer, v.minValue(900), v.maxValue(43_200)), 43_200),
+  }),
+]);
+export type FenceManifest = v.InferOutput<typeof fenceManifestSchema>;
+
 /** A binding to a part of a bucket. */
 export const storageManifestSchema = strictObject({
   kind: v.literal("storage"),
   name: nameSchema,
   endpoint: endpointSchema,
-  region: v.optional(v.pipe(v.string(), v.minLength(1)), "us-east-1"),
+  region: v.optional(region, "us-east-1"),
   bucket: v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, "must be a bucket name")),
   prefix: prefixSchema,
+  addressing: v.optional(addressing),
+  /** Certificates (PEM) to trust instead of the system's. */
+  ca: v.optional(certificates),
+  /** By cluster name. */
+  clusters: v.optional(record(nameSchema, storageOverrideSchema)),
+  /** More endpoints of the same bucket: whoever knows a key can use it there too, so they are probed and fenced like the others. */
+  otherEndpoints: v.optional(v.pipe(v.array(endpointSchema), v.maxLength(16))),
   credentials: strictObject({
     /** Baton's own key: may write below ".baton/". */
     control: secretReferenceSchema,
@@ -59,6 +114,9 @@ export const storageManifestSchema = strictObject({
     /** Another application key on some clusters, by cluster name. */
     dataByCluster: v.optional(record(nameSchema, secretReferenceSchema), {}),
   }),
+  fence: v.optional(fenceManifestSchema),
+  /** How the store wants ETags in If-Match. Found by the probe when the storage is applied; a wrong one is refused. */
+  ifMatch: v.optional(v.picklist(["quoted", "bare"])),
   /** How long after its sender's death the store may still take a write. */
   settleMs: v.optional(v.pipe(integer, v.minValue(0), v.maxValue(600_000)), 2_000),
 });
@@ -90,11 +148,17 @@ export const storageLocationSchema = strictObject({
   region: v.string(),
   bucket: v.string(),
   prefix: v.string(),
+  addressing: v.optional(addressing),
+  ifMatch: v.optional(v.picklist(["quoted", "bare"])),
+  /** Certificates (PEM) to trust instead of the system's. */
+  ca: v.optional(v.string()),
 });
 
 /** What a secret reference to a key pair of a store contains. */
 export const accessKeySchema = strictObject({
   accessKeyId: v.pipe(v.string(), v.minLength(1)),
   secretAccessKey: v.pipe(v.string(), v.minLength(1)),
+  /** Of a temporary key. */
+  sessionToken: v.optional(v.pipe(v.string(), v.minLength(1))),
 });
 export type AccessKey = v.InferOutput<typeof accessKeySchema>;

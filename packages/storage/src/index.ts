@@ -1,5 +1,7 @@
 export type { ObjectStore, PutCondition, PutResult, StoredObject } from "./object-store.port.ts";
 export { openObjectStore } from "./s3-object-store.ts";
+export type { IfMatchForm } from "./s3-object-store.ts";
+export type { S3Location } from "./s3-request.ts";
 export { leaseKey, leaseSchema, nextLease } from "./lease.ts";
 export type { Lease, LeaseChange, WriteStamp } from "./lease.ts";
 export { applyLeaseWrite, changeLease, planLeaseChange, readLease } from "./lease-write.ts";

@@ -3,6 +3,9 @@ import { AppError, type ErrorCode } from "@baton/protocol";
 export interface S3Answer {
   readonly status: number;
   readonly etag: string | undefined;
+  /** What the store calls itself, and what time it has (HTTP date). */
+  readonly server?: string | undefined;
+  readonly date?: string | undefined;
   readonly body: Uint8Array;
 }
 

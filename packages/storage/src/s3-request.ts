@@ -19,6 +19,17 @@ export interface S3Client {
   close(): void;
 }
 
+/** How a bucket is reached. */
+export interface S3Location {
+  readonly endpoint: string;
+  readonly region: string;
+  readonly bucket: string;
+  /** `path` (default): `https://store/bucket/key`; `virtual-host`: `https://bucket.store/key`. */
+  readonly addressing?: "path" | "virtual-host" | undefined;
+  /** Certificates (PEM) to trust instead of the system's. */
+  readonly ca?: string | undefined;
+}
+
 /** Idle connections end before usual servers (Node: 5 s) end them, so that a request is seldom sent into a closing one. */
 const idleMs = 4_000;
 
@@ -28,22 +39,24 @@ const idleMs = 4_000;
  * Lean because the agent idles with it: node:http, as `fetch` and `Headers` load undici (10 MB resident), and TLS (4 MB)
  * only where the endpoint is https.
  */
-export function createS3Client(params: {
-  readonly endpoint: string;
-  readonly region: string;
-  readonly bucket: string;
-  readonly accessKey: AccessKey;
-  /** What a request says that the time is; by default this machine's clock. */
-  readonly now?: (() => Date) | undefined;
-}): S3Client {
-  const { endpoint, region, bucket, accessKey, now = () => new Date() } = params;
-  const base = parseEndpoint(endpoint);
+export function createS3Client(
+  params: S3Location & {
+    /** A function is asked before every request, so that a rotated key counts at once. */
+    readonly accessKey: AccessKey | (() => Promise<AccessKey>);
+    /** What a request says that the time is; by default this machine's clock. */
+    readonly now?: (() => Date) | undefined;
+  },
+): S3Client {
+  const { endpoint, region, now = () => new Date() } = params;
+  const base = bucketUrl(params);
+  const keyOf = typeof params.accessKey === "function" ? params.accessKey : null;
   // Begun here, so that loading TLS is not in the first request's time.
-  const transport = openTransport(base.protocol === "https:");
+  const transport = openTransport(base.protocol === "https:", params.ca);
 
   const send = async (request: S3Request): Promise<S3Answer> => {
     const { method, key } = request;
-    const url = urlOf(base, bucket, key);
+    const url = urlOf(base, key);
+    const accessKey = keyOf === null ? (params.accessKey as AccessKey) : await keyOf();
     const body = typeof request.body === "string" ? Buffer.from(request.body) : request.body;
     const given = request.headers ?? {};
     const headers = {
@@ -62,13 +75,22 @@ interface Transport {
   readonly close: () => void;
 }
 
-async function openTransport(secure: boolean): Promise<Transport> {
+async function openTransport(secure: boolean, ca: string | undefined): Promise<Transport> {
   const { Agent, request } = secure ? await import("node:https") : http;
-  const agent = new Agent({ keepAlive: true, timeout: idleMs });
+  const agent = new Agent({ keepAlive: true, timeout: idleMs, ...(ca === undefined ? {} : { ca }) });
   return {
     open: (url, options) => request(url, { ...options, agent }),
     close: () => agent.destroy(),
   };
+}
+
+/** Where the keys of the bucket begin, with a slash at the end. */
+function bucketUrl({ endpoint, bucket, addressing }: S3Location): URL {
+  const url = parseEndpoint(endpoint);
+  if (addressing === "virtual-host") url.hostname = `${bucket}.${url.hostname}`;
+  const path = url.pathname.replace(/\/$/, "");
+  url.pathname = addressing === "virtual-host" ? `${path}/` : `${path}/${bucket}/`;
+  return url;
 }
 
 function parseEndpoint(endpoint: string): URL {
@@ -94,9 +116,9 @@ function isDecodable(path: string): boolean {
 }
 
 /** @throws AppError `invalid-request` for a key that a URL would resolve to another one (segments "." and ".."). */
-function urlOf(base: URL, bucket: string, key: string): URL {
+function urlOf(base: URL, key: string): URL {
   // encodeURIComponent leaves !'()* as they are; SigV4 wants them encoded in the canonical path, and the signer does that itself.
-  const path = `${base.pathname.replace(/\/$/, "")}/${bucket}/${key.split("/").map(encodeURIComponent).join("/")}`;
+  const path = `${base.pathname}${key.split("/").map(encodeURIComponent).join("/")}`;
   const url = new URL(path, base);
   if (url.pathname !== path)
     throw new AppError("invalid-request", `cannot use the key "${key}": "." and ".." have a meaning in URLs`);
@@ -134,7 +156,13 @@ function exchange(params: {
     response.on("error", fail);
     response.on("end", () => {
       const { statusCode: status = 0, headers } = response;
-      resolve({ status, etag: headers.etag, body: Buffer.concat(chunks) });
+      resolve({
+        status,
+        etag: headers.etag,
+        server: headers["server"]?.toString(),
+        date: headers.date,
+        body: Buffer.concat(chunks),
+      });
     });
   });
   outgoing.end(body);
@@ -149,15 +177,18 @@ function lost(params: {
 }): AppError {
   const { request, endpoint, sent, cause } = params;
   const reason = "code" in cause && typeof cause.code === "string" ? cause.code : cause.message;
+  const advice = isDistrust(reason)
+    ? `its certificate is not trusted (${reason}); give the binding the right CA bundle, or the store a certificate for this name`
+    : `there is no connection (${reason}); check the endpoint and the network`;
   return sent
     ? new AppError(
         "storage-unclear",
         `cannot ${request.doing} at ${endpoint}: the answer did not come to its end (${reason}) and it is not known what the store did; ask again once it answers`,
         { cause },
       )
-    : new AppError(
-        "storage-unreachable",
-        `cannot ${request.doing} at ${endpoint}: there is no connection (${reason}); check the endpoint and the network`,
-        { cause },
-      );
+    : new AppError("storage-unreachable", `cannot ${request.doing} at ${endpoint}: ${advice}`, { cause });
 }
+
+/** What Node's TLS says of a certificate that does not hold, as opposed to a peer that cannot be talked to. */
+const isDistrust = (reason: string): boolean =>
+  /CERT|SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)|INVALID_CA|HOSTNAME_MISMATCH/.test(reason);

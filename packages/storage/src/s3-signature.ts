@@ -20,7 +20,9 @@ export function signRequest(params: {
   readonly accessKey: AccessKey;
   readonly at: Date;
 }): OutgoingHttpHeaders {
-  const { method, url, body, region, accessKey, at } = params;
+  const { method, url, body, region, at } = params;
+  const { sessionToken, ...accessKey } = params.accessKey;
+  const credentials = sessionToken === undefined ? accessKey : { ...accessKey, sessionToken };
   const headers = {
     ...params.headers,
     host: url.host,
@@ -30,5 +32,7 @@ export function signRequest(params: {
       .digest("hex"),
   };
   // The signer does not see the body: it would make up a content type for it.
-  return { ...aws4.sign({ method, path: url.pathname, service: "s3", region, headers }, accessKey).headers };
+  return {
+    ...aws4.sign({ method, path: url.pathname, service: "s3", region, headers }, credentials).headers,
+  };
 }

@@ -1,7 +1,7 @@
 import type { LeasePort } from "@baton/migration";
 import type { StorageManifest } from "@baton/protocol";
 import { applyLeaseWrite, claimPrefix, probeStorage, readLease } from "@baton/storage";
-import { openControlStore, openStore, readDataKey } from "./storages.ts";
+import { openControlStore, openStore, placeOn, readDataKey } from "./storages.ts";
 
 const readTimeoutMs = 5_000;
 const writeDeadlineMs = 15_000;
@@ -35,7 +35,8 @@ export function createLeasePort({ storage, application, owner, cluster }: LeaseP
       claimPrefix({ store: await open(), prefix, owner, application, deadlineMs: writeDeadlineMs }),
     apply: async (write) => applyLeaseWrite({ store: await open(), write, deadlineMs: writeDeadlineMs }),
     async probe() {
-      const data = openStore(storage, await readDataKey(storage, cluster));
+      const place = placeOn(storage, cluster);
+      const data = openStore(storage, await readDataKey(storage, cluster), place);
       try {
         return await probeStorage({ control: await open(), data, prefix, timeoutMs: readTimeoutMs });
       } finally {

@@ -7,6 +7,7 @@ import type { OperationRecords } from "../records/operation-records.ts";
 import type { PlacementRecord, PlacementRecords } from "../records/placement-records.ts";
 import { createLeasePort } from "./lease-port.ts";
 import { createPlacementPort } from "./placement-port.ts";
+import { placeOn } from "./storages.ts";
 
 /** Pause between two renewals: a renewal shows life to people, it is no evidence. */
 const renewMs = 5_000;
@@ -109,17 +110,24 @@ export async function openOperationPorts(
 
 function placementSpec(
   params: OperationPortsParams,
-  { id, application, manifest, storage }: PlacementRecord,
+  { id, application, manifest, storage, cluster }: PlacementRecord,
   owner: string,
 ): PlacementSpec {
-  const { endpoint, region, bucket, prefix, credentials } = storage;
+  const { prefix, credentials, ifMatch } = storage;
   return {
     placement: id,
     agent: {
       application,
       commandKey: params.commandKey,
       confirm: { url: params.confirmUrl },
-      storage: { endpoint, region, bucket, prefix, owner, control: credentials.control, renewMs },
+      storage: {
+        ...placeOn(storage, cluster),
+        ifMatch,
+        prefix,
+        owner,
+        control: credentials.control,
+        renewMs,
+      },
       workload: manifest.workload,
       hook: manifest.hook,
       readiness: manifest.readiness,
