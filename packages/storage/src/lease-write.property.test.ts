@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import type { LeaseChange } from "./lease.ts";
 import { applyLeaseWrite, changeLease, planLeaseChange, readLease } from "./lease-write.ts";
-import { burn, create, handOver, restart, run } from "./fixtures/lease-samples.ts";
+import { burn, create, fence, handOver, restart, run } from "./fixtures/lease-samples.ts";
 import { type MemoryFault, createMemoryBucket } from "./memory-bucket.ts";
 import { createTestClock } from "./test-clock.ts";
 
@@ -33,6 +33,8 @@ const races: readonly {
   { before: [create], ours: burn, rival: run, rivalRefused: "grant-refused" },
   { before: [create, run], ours: restart, rival: handOver, rivalRefused: "lease-mismatch" },
   { before: [create, run], ours: handOver, rival: restart, rivalRefused: "stale-epoch" },
+  { before: [create, run], ours: fence, rival: restart, rivalRefused: "lease-mismatch" },
+  { before: [create, run], ours: restart, rival: fence, rivalRefused: "lease-mismatch" },
 ];
 
 /** Rule 7: what is said of a write is true, then and for ever, whatever the network does to it. */

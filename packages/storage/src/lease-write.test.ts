@@ -2,7 +2,7 @@ import { isAppError } from "@baton/protocol";
 import { beforeEach, describe, expect, it } from "vitest";
 import { type LeaseView, applyLeaseWrite, changeLease, planLeaseChange, readLease } from "./lease-write.ts";
 import { type LeaseChange, leaseKey } from "./lease.ts";
-import { burn, create, handOver, harbor, island, operation, owner } from "./fixtures/lease-samples.ts";
+import { burn, create, fence, handOver, harbor, island, operation, owner } from "./fixtures/lease-samples.ts";
 import { renew, restart, run, runOf, stop } from "./fixtures/lease-samples.ts";
 import { type MemoryBucket, type MemoryFault, createMemoryBucket } from "./memory-bucket.ts";
 import type { ObjectStore } from "./object-store.port.ts";
@@ -250,6 +250,8 @@ describe("changeLease", () => {
     [[create, run], stop],
     [[create], burn],
     [[create, run, stop], handOver],
+    [[create, run], fence],
+    [[create, run, fence], handOver],
   ])("writes nothing when it is asked again for what is in effect", async (before, wanted) => {
     for (const each of before) await change(each);
     const first = await change(wanted);
@@ -285,6 +287,7 @@ describe("changeLease", () => {
   it.each<[LeaseChange[], LeaseChange, LeaseChange]>([
     [[create], run, handOver],
     [[create, run], restart, { ...handOver, from: { ...handOver.from, run: restart.run } }],
+    [[create], run, fence],
   ])("starts no run that was overtaken at once (%#)", async (before, wanted, next) => {
     for (const each of before) await change(each);
     const other = overtakenBy(() => change(next));
@@ -300,6 +303,24 @@ describe("changeLease", () => {
       refusedWith("stale-epoch"),
     );
     expect((await read())?.lease).toMatchObject({ state: "granted", holder: island });
+  });
+
+  it.each<[LeaseChange[], LeaseChange, string]>([
+    [[create], run, "grant-refused"],
+    [[create], burn, "grant-refused"],
+    [[create, run], renew, "lease-mismatch"],
+    [[create, run], restart, "lease-mismatch"],
+    [[create, run], stop, "lease-mismatch"],
+  ])("tells an agent that a fence came before its write (%#)", async (before, wanted, code) => {
+    for (const each of before) await change(each);
+    const known = await read();
+    const from = { ...fence.from, run: known?.lease.run ?? null };
+    const rival = createRival(async () => void (await change({ ...fence, from })));
+    for (const given of [known, null])
+      await expect(
+        changeLease({ store: rival, prefix, change: wanted, known: given, deadlineMs: 5_000 }),
+      ).rejects.toEqual(refusedWith(code));
+    expect((await read())?.lease).toMatchObject({ state: "fenced", grant: null, ...from });
   });
 
   it("hands nothing over by the old run's receipt once the slot has restarted", async () => {

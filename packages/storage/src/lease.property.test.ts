@@ -25,9 +25,11 @@ const attempts = fc.array(
         "run",
         "run",
         "restart",
+        "restart",
         "renew",
         "stop",
         "burn",
+        "fence",
         "exit",
         "exit",
       ] as const),
@@ -59,6 +61,10 @@ function createWorld() {
       const from = ago(receipts, age);
       return from && { kind, owner: who, from, holder: placement, grant: `grant-${n}`, operation };
     }
+    if (kind === "fence") {
+      const { holder, epoch, run } = believed ?? { holder: placement, epoch: 1, run: null };
+      return { kind, owner: who, from: { holder, epoch, run }, operation };
+    }
     const agent = { owner: who, holder: placement, epoch: believed?.epoch ?? 1 };
     const grant = leases.slice(0, leases.length - age).findLast((lease) => lease.grant !== null)?.grant;
     if (kind === "run") return { kind, ...agent, grant: grant ?? "none", run: runOf(placement, (runs += 1)) };
@@ -84,6 +90,11 @@ function createWorld() {
     if (change.kind === "run") usedGrants.push(change.grant);
     if (change.kind === "run" || change.kind === "restart")
       live.set(formatRun(change.run), { run: change.run, epoch: change.epoch });
+    if (change.kind === "fence") {
+      // The store refuses the credentials of the epoch from here on, and only therefore may a grant follow.
+      receipts.push(change.from);
+      if (change.from.run !== null) live.delete(formatRun(change.from.run));
+    }
     if (change.kind === "burn") {
       usedGrants.push(change.grant);
       receipts.push({ holder: change.holder, epoch: change.epoch, run: null });
@@ -96,6 +107,7 @@ function createWorld() {
 it("lets one run live at a time, whoever tries what in which order", () => {
   let deepest = 0;
   let restarts = 0;
+  let fences = 0;
   fc.assert(
     fc.property(attempts, (tried) => {
       const world = createWorld();
@@ -124,6 +136,7 @@ it("lets one run live at a time, whoever tries what in which order", () => {
         expect(after.history.includes(`n${n}`)).toBe(change.kind !== "renew");
         expect(new Set(world.usedGrants).size).toBe(world.usedGrants.length);
         expect(world.live.size).toBeLessThanOrEqual(1);
+        if (change.kind === "fence") fences += 1;
         if (change.kind === "restart") {
           // Only the very run that the lease named, and only while nobody else came in between.
           expect(before).toMatchObject({ state: "running", run: change.from, epoch: after.epoch });
@@ -137,4 +150,5 @@ it("lets one run live at a time, whoever tries what in which order", () => {
   // Else the attempts were so wild that nothing was shown.
   expect(deepest).toBeGreaterThan(5);
   expect(restarts).toBeGreaterThan(50);
+  expect(fences).toBeGreaterThan(50);
 });

@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
 import * as v from "valibot";
-import { type LeaseChange, isInEffect, leaseKey, leaseSchema, nextLease } from "./lease.ts";
+import { type Lease, type LeaseChange, isInEffect, leaseKey, leaseSchema, nextLease } from "./lease.ts";
 import {
   at,
   burn,
   create,
+  fence,
   handOver,
   harbor,
   island,
@@ -13,6 +14,8 @@ import {
 } from "./fixtures/lease-samples.ts";
 import { operation, owner, renew, restart, run, runOf, stop } from "./fixtures/lease-samples.ts";
 
+type Tenure = (typeof fence)["from"];
+const neverRan: Tenure = { ...fence.from, run: null };
 const stamp = { nonce: "next", at };
 const refusedWith = (code: string): unknown => expect.objectContaining({ code });
 
@@ -93,8 +96,31 @@ describe("a lease", () => {
     expect(leaseAfter(create, burn)).toMatchObject({ state: "stopped", run: null, grant: null });
   });
 
+  it.each<[string, LeaseChange[], Tenure]>([
+    ["granted", [create], neverRan],
+    ["running", [create, run], fence.from],
+    ["restarted", [create, run, restart], { ...fence.from, run: restart.run }],
+    ["stopped", [create, run, stop], fence.from],
+    ["burned", [create, burn], neverRan],
+  ])("is fenced when it is %s: its epoch stays, its grant is gone", (_, changes, from) => {
+    const before = leaseAfter(...changes);
+    const after = nextLease(before, { ...fence, from }, stamp);
+    expect(after).toEqual({
+      ...before,
+      state: "fenced",
+      grant: null,
+      operation: otherOperation,
+      nonce: "next",
+      history: [...before.history, "next"],
+    });
+    expect(v.is(leaseSchema, after)).toBe(true);
+  });
+
   it.each<[string, LeaseChange[], LeaseChange]>([
     ["a stopped run", [create, run, stop], handOver],
+    ["a fenced run", [create, run, fence], handOver],
+    ["a fenced run that had stopped", [create, run, stop, fence], handOver],
+    ["a fenced grant", [create, { ...fence, from: neverRan }], { ...handOver, from: neverRan }],
     ["a run that its receipt ended", [create, run], handOver],
     ["a burned grant", [create, burn], { ...handOver, from: { ...handOver.from, run: null } }],
   ])("is handed over after %s", (_, changes, change) => {
@@ -131,12 +157,40 @@ describe("a change is refused", () => {
   const stopped = leaseAfter(create, run, stop);
   const burned = leaseAfter(create, burn);
   const second = leaseAfter(create, run, stop, handOver);
+  const fenced = leaseAfter(create, run, fence);
+  const fencedGrant = leaseAfter(create, { ...fence, from: neverRan });
 
-  it.each([run, restart, renew, stop, burn, handOver])("when there is no lease ($kind)", (change) => {
+  it.each<[LeaseChange, string]>([
+    [run, "grant-refused"],
+    [burn, "grant-refused"],
+    [restart, "lease-mismatch"],
+    [renew, "lease-mismatch"],
+    [stop, "lease-mismatch"],
+  ])("of an agent whose lease was fenced (%#)", (change, code) => {
+    for (const lease of [fenced, leaseAfter(create, run, stop, fence), fencedGrant])
+      expect(() => nextLease(lease, change, stamp)).toThrow(refusedWith(code));
+    expect(() => nextLease(nextLease(fenced, handOver, stamp), change, stamp)).toThrow(
+      refusedWith("stale-epoch"),
+    );
+  });
+
+  it.each<[string, Lease, Tenure]>([
+    ["what is fenced already", fenced, fence.from],
+    ["another epoch", running, { ...fence.from, epoch: 2 }],
+    ["another holder", running, { ...fence.from, holder: island }],
+    ["another run", running, { ...fence.from, run: runOf(harbor, 2) }],
+    ["a grant that was run meanwhile", running, neverRan],
+    ["a run where a grant may still be used", granted, fence.from],
+    ["an epoch that is over", second, fence.from],
+  ])("that fences %s", (_, lease, from) => {
+    expect(() => nextLease(lease, { ...fence, from }, stamp)).toThrow(refusedWith("lease-mismatch"));
+  });
+
+  it.each([run, restart, renew, stop, burn, handOver, fence])("when there is no lease ($kind)", (change) => {
     expect(() => nextLease(null, change, stamp)).toThrow(refusedWith("lease-missing"));
   });
 
-  it.each<LeaseChange>([create, run, restart, renew, stop, burn, handOver])(
+  it.each<LeaseChange>([create, run, restart, renew, stop, burn, handOver, fence])(
     "of a foreign owner ($kind)",
     (change) => {
       for (const lease of [granted, running, stopped])
@@ -194,7 +248,7 @@ describe("a change is refused", () => {
     ["that was never started", granted],
     ["that was stopped", stopped],
     ["whose grant was burned", burned],
-    ["that is fenced", { ...running, state: "fenced" as const }],
+    ["that is fenced", fenced],
     ["that another run of the slot took", { ...running, run: runOf(harbor, 3) }],
     ["that another life of the agent took", { ...running, run: { ...runOf(harbor), instance: "life2" } }],
   ])("that restarts a lease %s", (_, lease) => {
@@ -220,14 +274,15 @@ describe("a change is refused", () => {
     ["no run where one was", stopped, { ...handOver.from, run: null }],
     ["no run where one is", running, { ...handOver.from, run: null }],
     ["a run where the grant was burned", burned, handOver.from],
-    ["a fenced lease", { ...stopped, state: "fenced" as const }, handOver.from],
+    ["no run where one was fenced", fenced, { ...handOver.from, run: null }],
+    ["a run where a grant was fenced", fencedGrant, handOver.from],
   ])("that hands over from %s", (_, lease, from) => {
     expect(() => nextLease(lease, { ...handOver, from }, stamp)).toThrow(refusedWith("lease-mismatch"));
   });
 
   it("with what the lease has and what was expected", () => {
     expect(() => nextLease(granted, { ...handOver, from: { ...handOver.from, run: null } }, stamp)).toThrow(
-      `cannot grant the lease of "ledger/": it has epoch 1, held by ${harbor}, granted, no run; expected was: epoch 1, held by ${harbor}, stopped, no run`,
+      `cannot grant the lease of "ledger/": it has epoch 1, held by ${harbor}, granted, no run; expected was: epoch 1, held by ${harbor}, stopped or fenced, no run`,
     );
   });
 });
@@ -239,6 +294,8 @@ describe("isInEffect", () => {
     for (const [n, change] of history.entries())
       expect(isInEffect(leaseAfter(...history.slice(0, n + 1)), change)).toBe(true);
     expect(isInEffect(leaseAfter(create, burn), burn)).toBe(true);
+    expect(isInEffect(leaseAfter(create, run, fence), fence)).toBe(true);
+    expect(isInEffect(leaseAfter(create, run, stop, fence), fence)).toBe(true);
     expect(isInEffect(leaseAfter(create, run, restart), restart)).toBe(true);
   });
 
@@ -255,6 +312,13 @@ describe("isInEffect", () => {
     expect(isInEffect(leaseAfter(create), { ...create, owner: "baton-2" })).toBe(false);
     expect(isInEffect(leaseAfter(create), { ...create, application: "shop" })).toBe(false);
     expect(isInEffect(leaseAfter(create, run), create)).toBe(false);
+    expect(isInEffect(leaseAfter(create, run), fence)).toBe(false);
+    expect(isInEffect(leaseAfter(create, run, stop, handOver), fence)).toBe(false);
+    expect(isInEffect(leaseAfter(create, { ...fence, from: neverRan }), fence)).toBe(false);
+    for (const change of [run, stop, burn]) {
+      expect(isInEffect(leaseAfter(create, run, fence), change)).toBe(false);
+      expect(isInEffect(leaseAfter(create, { ...fence, from: neverRan }), change)).toBe(false);
+    }
   });
 
   it("never recognises a renewal", () => {

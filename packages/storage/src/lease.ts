@@ -18,7 +18,7 @@ export const leaseSchema = v.pipe(
     state: v.picklist(["granted", "running", "stopped", "fenced"]),
     /** Single-use permission to start; only in `granted`. */
     grant: v.nullable(text),
-    /** The run that may write (`running`) or was the last of this epoch (`stopped`; null when the grant was burned). */
+    /** The run that may write (`running`) or was the last of this epoch (`stopped`, `fenced`; null when the grant was never used). */
     run: v.nullable(runSchema),
     operation: operationIdSchema,
     /** Unique for every write. */
@@ -48,7 +48,14 @@ interface AgentChange {
   readonly epoch: number;
 }
 
-/** What can happen to a lease; `create`, `grant` are the orchestrator's, the others the agent's. */
+/** Who has it until now; `run` is null when no run was made of the grant of that epoch. */
+interface Tenure {
+  readonly holder: string;
+  readonly epoch: number;
+  readonly run: Run | null;
+}
+
+/** What can happen to a lease; `create`, `grant`, `fence` are the orchestrator's, the others the agent's. */
 export type LeaseChange =
   | {
       readonly kind: "create";
@@ -62,10 +69,20 @@ export type LeaseChange =
   | {
       readonly kind: "grant";
       readonly owner: string;
-      /** From the receipt (rule 8); `run` is null when the grant of that epoch was burned. */
-      readonly from: { readonly holder: string; readonly epoch: number; readonly run: Run | null };
+      /** From the receipt, or what was fenced (rule 8). */
+      readonly from: Tenure;
       readonly holder: string;
       readonly grant: string;
+      readonly operation: string;
+    }
+  /**
+   * Ends the epoch without its holder: no start, restart or renewal of it is taken any more. It keeps nobody from writing data: a grant
+   * may follow only when the store was seen to refuse the holder's credentials.
+   */
+  | {
+      readonly kind: "fence";
+      readonly owner: string;
+      readonly from: Tenure;
       readonly operation: string;
     }
   | (AgentChange & {
@@ -105,10 +122,18 @@ export function nextLease(current: Lease | null, change: LeaseChange, stamp: Wri
   const written = { ...lease, ...stamp, history: [...lease.history, stamp.nonce].slice(-historyLength) };
   switch (change.kind) {
     case "grant": {
-      const { holder, grant, operation } = change;
-      expectHandover(lease, change);
+      const { from, holder, grant, operation } = change;
+      // Never from `granted`: a grant that may be used at any moment must be burned, run or fenced first.
+      expectTenure(
+        lease,
+        change,
+        from.run === null ? ["stopped", "fenced"] : ["stopped", "running", "fenced"],
+      );
       return { ...written, epoch: lease.epoch + 1, holder, state: "granted", grant, run: null, operation };
     }
+    case "fence":
+      expectTenure(lease, change, ["granted", "running", "stopped"]);
+      return { ...written, state: "fenced", grant: null, operation: change.operation };
     case "run":
       expectGrant(lease, change);
       return {
@@ -138,7 +163,8 @@ export function nextLease(current: Lease | null, change: LeaseChange, stamp: Wri
  * ask for it again. A renewal has no effect that could be seen.
  */
 export function isInEffect(lease: Lease | null, change: LeaseChange): boolean {
-  if (lease === null || lease.owner !== change.owner || lease.holder !== change.holder) return false;
+  if (lease === null || lease.owner !== change.owner) return false;
+  if (lease.holder !== (change.kind === "fence" ? change.from.holder : change.holder)) return false;
   switch (change.kind) {
     case "create":
       return (
@@ -150,6 +176,10 @@ export function isInEffect(lease: Lease | null, change: LeaseChange): boolean {
     case "grant":
       return (
         lease.epoch === change.from.epoch + 1 && lease.state === "granted" && lease.grant === change.grant
+      );
+    case "fence":
+      return (
+        lease.epoch === change.from.epoch && lease.state === "fenced" && sameRun(lease.run, change.from.run)
       );
     case "run":
     case "restart":
@@ -199,16 +229,20 @@ function ownLease(current: Lease | null, change: LeaseChange): Lease {
   return current;
 }
 
-/** Rule 8. Never from `granted`: a grant that may be used at any moment must be burned or run first. */
-function expectHandover(lease: Lease, change: Change<"grant">): void {
+/** Rule 8. */
+function expectTenure(
+  lease: Lease,
+  change: Change<"grant" | "fence">,
+  states: readonly Lease["state"][],
+): void {
   const { holder, epoch, run } = change.from;
-  const ended = lease.state === "stopped" || (lease.state === "running" && run !== null);
-  if (!ended || lease.holder !== holder || lease.epoch !== epoch || !sameRun(lease.run, run))
-    throw mismatch(
-      change,
-      lease,
-      `epoch ${epoch}, held by ${holder}, ${run === null ? "stopped, no run" : `stopped or running, run ${formatRun(run)}`}`,
-    );
+  if (
+    !states.includes(lease.state) ||
+    lease.holder !== holder ||
+    lease.epoch !== epoch ||
+    !sameRun(lease.run, run)
+  )
+    throw mismatch(change, lease, `epoch ${epoch}, held by ${holder}, ${states.join(" or ")}, ${named(run)}`);
 }
 
 function expectHolder(lease: Lease, change: AgentChange & { readonly kind: string }, expected: string): void {
@@ -259,9 +293,10 @@ const foreign = (lease: Lease, who: string): AppError =>
   );
 
 function mismatch(change: { readonly kind: string }, lease: Lease, expected: string): AppError {
-  const run = lease.run === null ? "no run" : `run ${formatRun(lease.run)}`;
   return new AppError(
     "lease-mismatch",
-    `cannot ${change.kind} the lease of "${lease.prefix}": it has epoch ${lease.epoch}, held by ${lease.holder}, ${lease.state}, ${run}; expected was: ${expected}`,
+    `cannot ${change.kind} the lease of "${lease.prefix}": it has epoch ${lease.epoch}, held by ${lease.holder}, ${lease.state}, ${named(lease.run)}; expected was: ${expected}`,
   );
 }
+
+const named = (run: Run | null): string => (run === null ? "no run" : `run ${formatRun(run)}`);
