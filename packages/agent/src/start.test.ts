@@ -177,6 +177,32 @@ describe("the lease", () => {
     await until("reachable again", async () => (await bed.status()).lease.reachable);
     expect((await bed.status()).lease).toMatchObject({ reachable: true, lost: false });
   });
+
+  it("is lost once it is fenced; the application goes on, and its stop is proven without it", async () => {
+    bed = await createBed();
+    const { run, epoch } = await bed.run();
+    await bed.fence({ run, epoch });
+    await until("the renewal that finds out", () => bed.logs.some((line) => line.includes("be renewed")));
+    await until("the loss in the status", async () => (await bed.status()).lease.lost);
+    expect(await bed.status()).toMatchObject({ state: "running", lease: { reachable: true } });
+    const { key } = await bed.postStop({ run, epoch });
+    expect(await bed.receipt(key)).toMatchObject({ outcome: "graceful", evidenceClass: "proven" });
+    expect(await bed.lease()).toMatchObject({ state: "fenced", epoch, run });
+  });
+
+  it("that was fenced starts nothing: its grant is gone", async () => {
+    bed = await createBed();
+    await bed.begin();
+    const { grant, epoch } = await bed.grant();
+    await bed.fence({ run: null, epoch });
+    const { key } = await bed.postStart({ grant, epoch });
+    expect(await bed.settled(key)).toMatchObject({ state: "failed", problem: { code: "grant-refused" } });
+    expect(await bed.effects()).toEqual([]);
+    const burn = bed.newKey("burn");
+    const command = { kind: "burn", key: burn, operation: bed.operation, grant } as const;
+    await bed.post("/v1/burn", await bed.sign(command, epoch));
+    expect(await bed.lease()).toMatchObject({ state: "fenced", epoch, run: null, grant: null });
+  });
 });
 
 describe("a burn", () => {

@@ -46,6 +46,15 @@ describe("deploy", () => {
     expect(world.source.state).toBe("running");
   });
 
+  it("refuses a lease that was fenced: whoever had it may be alive", async () => {
+    const world = createFakeWorld();
+    await world.serveOnSource();
+    world.rewriteLease({ state: "fenced" });
+    const { end } = await deployIn(world);
+    expect(end).toMatchObject({ state: "rolled-back", reason: { code: "lease-mismatch" } });
+    expect(world.target.effects.execs).toBe(0);
+  });
+
   it("refuses when a lease that is known is missing (safety rule 8)", async () => {
     const world = createFakeWorld();
     const { end } = await deployIn(world, { ...input, knownEpoch: 3 });

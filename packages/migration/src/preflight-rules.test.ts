@@ -59,6 +59,7 @@ const cases: readonly (readonly [string, Partial<PreflightFacts>])[] = [
   ["lease-foreign", { lease: { ...lease, application: "other" } }],
   ["lease-holder", { lease: { ...lease, holder: "pl-00000000000000000009" } }],
   ["lease-holder", { lease: { ...lease, state: "stopped" } }],
+  ["lease-holder", { lease: { ...lease, state: "fenced" } }],
   ["run-mismatch", { lease: { ...lease, epoch: 2 } }],
   ["run-mismatch", { status: { ...status, run: { ...run, counter: 2 } } }],
   ["run-mismatch", { status: { ...status, run: null } }],

@@ -119,6 +119,47 @@ describe("a lease that is nobody's of this operation", () => {
   });
 });
 
+describe("a lease that is fenced in the middle of it", () => {
+  const fenced = (world: FakeWorld, step: string) =>
+    at({ step, phase: "do", moment: "before" }, () => world.rewriteLease({ state: "fenced", grant: null }));
+
+  it("takes the target's grant from it: it never starts, and the source serves in the next epoch", async () => {
+    const world = await servingWorld();
+    expect(await migrateIn(world, fenced(world, "start"))).toMatchObject({
+      state: "rolled-back",
+      reason: { code: "grant-refused" },
+    });
+    expect(world.target.effects.execs).toBe(0);
+    expect(world.lease()).toMatchObject({ epoch: 3, state: "running" });
+  });
+
+  it("is not committed, though the lease still names the target's run", async () => {
+    const world = await servingWorld();
+    expect(await migrateIn(world, fenced(world, "verify"))).toMatchObject({
+      state: "rolled-back",
+      reason: { code: "lease-mismatch" },
+    });
+    expect(world.target.effects).toMatchObject({ execs: 1, stops: 1 });
+  });
+
+  it("does not make up for the target's own proof", async () => {
+    const world = await servingWorld();
+    world.target.stopManner = "silent";
+    expect(await migrateIn(world, fenced(world, "verify"))).toMatchObject({
+      state: "halted",
+      reason: { code: "stop-unknown" },
+    });
+    expect(world.source.state).toBe("stopped");
+  });
+
+  it("goes on from the source's receipt", async () => {
+    const world = await servingWorld();
+    expect(await migrateIn(world, fenced(world, "handOver"))).toMatchObject({ state: "rolled-back" });
+    const other = await servingWorld();
+    expect(await migrateIn(other, fenced(other, "fence"))).toMatchObject({ state: "committed" });
+  });
+});
+
 describe("a target that is to give up", () => {
   /** Its receipt is not heard the first time. */
   const losesReceipt = (world: FakeWorld): void => {

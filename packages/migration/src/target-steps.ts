@@ -82,6 +82,8 @@ export async function verifyTarget(ctx: Ctx<{ handOver: Granted; start: StartRes
   if (
     lease?.holder !== ports.target.placement ||
     lease.epoch !== done.handOver.epoch ||
+    // One that stopped or was fenced since keeps the run's name.
+    lease.state !== "running" ||
     !sameRun(lease.run, done.start.run)
   )
     throw new AppError("lease-mismatch", "cannot commit: the lease does not name the target's run");
