@@ -4,7 +4,7 @@ export { type Run, commandKey, formatRun, nameSchema, newDeploymentId, newNonce 
 export { newOperationId, newPlacementId, operationIdSchema, placementIdSchema } from "./ids.ts";
 export { runSchema, sameRun } from "./ids.ts";
 export { accepts, parseAs } from "./parse.ts";
-export { integer, moment, strictObject } from "./schema.ts";
+export { integer, moment, strictObject, variant } from "./schema.ts";
 export { type PrivateKey, type PublicKey, createKeyPair, privateKeySchema, publicKeyOf } from "./keys.ts";
 export { type Command, type VerifiedCommand, signCommand, verifyCommand } from "./command.ts";
 export { type StartBody, assertBodyMatches, bodySha256, startBodySchema } from "./command.ts";
