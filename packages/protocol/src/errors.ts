@@ -44,6 +44,8 @@ export const errorTable = {
     title: "It is not known whether the application stopped",
   },
   "handover-refused": { status: 409, retry: "operator", title: "The evidence does not allow a handover" },
+  "fence-unproven": { status: 409, retry: "operator", title: "The fence is not proven" },
+  "fence-standing": { status: 409, retry: "never", title: "The identity was disabled for good" },
   "receipt-invalid": { status: 400, retry: "never", title: "The receipt is not valid" },
   "orchestrator-unreachable": {
     status: 503,

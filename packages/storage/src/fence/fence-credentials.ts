@@ -1,0 +1,142 @@
+import { AppError, isAppError, newNonce } from "@baton/protocol";
+import { type Clock, systemClock } from "../clock.ts";
+import type { ObjectStore } from "../object-store.port.ts";
+import { assertPrefix } from "../prefix.ts";
+import type { Identities } from "./identities.port.ts";
+
+/** One way to the bucket, opened with the key that shall be refused there. */
+export interface Door {
+  readonly endpoint: string;
+  readonly store: ObjectStore;
+}
+
+/** What was done and seen, kept in the operation's record. */
+export interface FenceRecord {
+  readonly identity: string;
+  readonly disabledAt: string;
+  /** For each endpoint, after how many tries it had refused the key several times in a row. */
+  readonly denied: readonly { readonly endpoint: string; readonly at: string; readonly tries: number }[];
+  /** Waited since the last endpoint began to refuse, for requests that had begun before. */
+  readonly settleMs: number;
+  readonly abortedUploads: number;
+}
+
+/** Codes by which a store says that this key may do nothing; any other refusal (signature, clock, region) proves nothing about the key. */
+const denials: readonly unknown[] = ["AccessDenied", "InvalidAccessKeyId", "UserSuspended", "AccountProblem"];
+const denialsInARow = 3;
+const betweenTriesMs = 200;
+const tryTimeoutMs = 5_000;
+
+const scratchKey = (prefix: string): string => `${prefix}.baton-fence-${newNonce()}`;
+
+/**
+ * Sees that every door takes a write with the key, which is then removed: without it a later refusal would prove nothing. Before anything is
+ * disabled, and to be remembered.
+ *
+ * @throws AppError `fence-unproven` naming the door that refuses; what `ObjectStore` throws when one does not answer.
+ */
+export async function assertDoorsOpen(params: {
+  readonly doors: readonly Door[];
+  readonly prefix: string;
+  readonly timeoutMs: number;
+}): Promise<void> {
+  const { doors, prefix, timeoutMs } = params;
+  assertPrefix(prefix);
+  if (doors.length === 0) throw unproven("there is no endpoint to try it at");
+  for (const { endpoint, store } of doors) {
+    const key = scratchKey(prefix);
+    try {
+      await store.put({ key, body: key, timeoutMs });
+      await store.remove({ key, timeoutMs });
+    } catch (error) {
+      if (!isDenial(error)) throw error;
+      throw unproven(
+        `${endpoint} refuses the key already, so a refusal later would prove nothing; let somebody find out who disabled it`,
+        error,
+      );
+    }
+  }
+}
+
+/**
+ * Takes an identity's keys away for good and proves it: disables it, tries writes with the old key at every endpoint until each has refused several in a row, waits
+ * for what had begun before, and aborts the multipart uploads that are open. Idempotent: may be repeated as a whole at any time.
+ *
+ * The store checks a key when a request begins; a body that is half sent then may still be finished. `settleMs` must therefore be the longest time that the
+ * store waits for the rest of one (the probe measures it), and the wait begins after the last refusal that was needed.
+ *
+ * @throws AppError `fence-unproven` when an endpoint still takes writes, gives no definite answer, or cannot be reached until the deadline: then nothing may
+ * be handed over; what `Identities` throws.
+ */
+export async function fenceCredentials(params: {
+  readonly identities: Pick<Identities, "disable">;
+  readonly identity: string;
+  readonly doors: readonly Door[];
+  readonly prefix: string;
+  readonly settleMs: number;
+  readonly deadlineMs: number;
+  /** All that are open below the prefix; says how many there were. */
+  readonly abortUploads: (params: { readonly timeoutMs: number }) => Promise<number>;
+  readonly clock?: Clock | undefined;
+}): Promise<FenceRecord> {
+  const { identities, identity, doors, prefix, settleMs, clock = systemClock } = params;
+  assertPrefix(prefix);
+  if (doors.length === 0) throw unproven("there is no endpoint to try it at");
+  const end = clock.nowMs() + params.deadlineMs;
+  const leftMs = (): number => Math.max(1, end - clock.nowMs());
+
+  await identities.disable({ identity, timeoutMs: leftMs() });
+  const disabledAt = new Date().toISOString();
+  const denied = await Promise.all(
+    doors.map((door) => waitForDenial({ door, prefix, clock, leftMs, endsAt: end })),
+  );
+  if (clock.nowMs() + settleMs > end)
+    throw unproven(`the time is up before the ${settleMs} ms in which the store may still take a body`);
+  await clock.sleep(settleMs);
+  const abortedUploads = await params.abortUploads({ timeoutMs: leftMs() });
+  return { identity, disabledAt, denied, settleMs, abortedUploads };
+}
+
+/** Refusals in a row: one that is taken between them begins the count anew, as several servers stand behind one endpoint. */
+async function waitForDenial(params: {
+  readonly door: Door;
+  readonly prefix: string;
+  readonly clock: Clock;
+  readonly leftMs: () => number;
+  readonly endsAt: number;
+}): Promise<FenceRecord["denied"][number]> {
+  const { door, prefix, clock, leftMs, endsAt } = params;
+  const { endpoint, store } = door;
+  let seen: unknown = "nothing";
+  for (let tries = 1, inARow = 0; ; tries += 1) {
+    const key = scratchKey(prefix);
+    try {
+      await store.put({ key, body: key, timeoutMs: Math.min(tryTimeoutMs, leftMs()) });
+      inARow = 0;
+      seen = "it took a write";
+      // Only while it is still let in; one that stays harms nobody.
+      await store.remove({ key, timeoutMs: Math.min(tryTimeoutMs, leftMs()) }).catch(() => undefined);
+    } catch (error) {
+      if (!isAppError(error)) throw error;
+      inARow = isDenial(error) ? inARow + 1 : 0;
+      seen = error;
+    }
+    if (inARow >= denialsInARow) return { endpoint, at: new Date().toISOString(), tries };
+    if (clock.nowMs() + betweenTriesMs >= endsAt)
+      throw unproven(
+        `${endpoint} was not seen to refuse it ${denialsInARow} times in a row (the last answer: ${isAppError(seen) ? seen.message : String(seen)})`,
+        seen,
+      );
+    await clock.sleep(betweenTriesMs);
+  }
+}
+
+const isDenial = (error: unknown): boolean =>
+  isAppError(error) && error.code === "storage-credentials" && denials.includes(error.meta?.["s3Code"]);
+
+const unproven = (why: string, cause?: unknown): AppError =>
+  new AppError(
+    "fence-unproven",
+    `cannot prove that the old key is taken away: ${why}; nothing may be handed over until it is`,
+    { cause },
+  );
