@@ -20,9 +20,7 @@ export function signRequest(params: {
   readonly accessKey: AccessKey;
   readonly at: Date;
 }): OutgoingHttpHeaders {
-  const { method, url, body, region, at } = params;
-  const { sessionToken, ...accessKey } = params.accessKey;
-  const credentials = sessionToken === undefined ? accessKey : { ...accessKey, sessionToken };
+  const { method, url, body, region, accessKey, at } = params;
   const headers = {
     ...params.headers,
     host: url.host,
@@ -33,6 +31,10 @@ export function signRequest(params: {
   };
   // The signer does not see the body: it would make up a content type for it.
   return {
-    ...aws4.sign({ method, path: url.pathname, service: "s3", region, headers }, credentials).headers,
+    ...aws4.sign({ method, path: url.pathname, service: "s3", region, headers }, credentialsOf(accessKey)).headers,
   };
 }
+
+/** A key pair as signers take it: what is not there must not be `undefined`. */
+export const credentialsOf = ({ sessionToken, ...pair }: AccessKey) =>
+  sessionToken === undefined ? pair : { ...pair, sessionToken };

@@ -2,6 +2,7 @@ import { AppError } from "@baton/protocol";
 import type { AccessKey } from "@baton/protocol";
 import aws4 from "aws4";
 import { Agent, request } from "undici";
+import { credentialsOf } from "../s3-signature.ts";
 
 export interface AdminAnswer {
   readonly status: number;
@@ -38,7 +39,6 @@ export function createAdminClient(params: {
     async send({ method, path, query = {}, body, timeoutMs, doing }) {
       const search = new URLSearchParams(query).toString().replaceAll("+", "%20");
       const target = `${base.pathname.replace(/\/$/, "")}${path}${search === "" ? "" : `?${search}`}`;
-      const { sessionToken, ...key } = await admin();
       const { headers } = aws4.sign(
         {
           method,
@@ -50,7 +50,7 @@ export function createAdminClient(params: {
           // Else the signer makes one up for a body.
           headers: { "content-type": "application/octet-stream" },
         },
-        sessionToken === undefined ? key : { ...key, sessionToken },
+        credentialsOf(await admin()),
       );
       const signal = AbortSignal.timeout(Math.max(1, Math.ceil(timeoutMs)));
       try {

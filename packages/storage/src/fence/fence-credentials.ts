@@ -85,14 +85,18 @@ export async function fenceCredentials(params: {
   const end = clock.nowMs() + params.deadlineMs;
   const leftMs = (): number => Math.max(1, end - clock.nowMs());
 
-  await identities.disable({ identity, timeoutMs: leftMs() });
+  /** Until every door has refused. */
+  const deny = async (): Promise<FenceRecord["denied"]> => {
+    await identities.disable({ identity, timeoutMs: leftMs() });
+    return Promise.all(doors.map((door) => waitForDenial({ door, prefix, clock, leftMs, endsAt: end })));
+  };
   const disabledAt = new Date().toISOString();
-  const denied = await Promise.all(
-    doors.map((door) => waitForDenial({ door, prefix, clock, leftMs, endsAt: end })),
-  );
+  const denied = await deny();
   if (clock.nowMs() + settleMs > end)
     throw unproven(`the time is up before the ${settleMs} ms in which the store may still take a body`);
   await clock.sleep(settleMs);
+  // Once more: an issue that was under way may have undone it, and an endpoint may have heard of something older meanwhile.
+  await deny();
   const abortedUploads = await params.abortUploads({ timeoutMs: leftMs() });
   return { identity, disabledAt, denied, settleMs, abortedUploads };
 }

@@ -15,8 +15,9 @@ export interface Identities {
   /** A key of the identity to try with, whether it is disabled or not; null when there was never one. */
   keyOf(params: { readonly identity: string; readonly timeoutMs: number }): Promise<AccessKey | null>;
   /**
-   * From now on the store takes nothing that is signed by any key of this identity, for ever: also when it is issued only now by
-   * somebody who was late. How soon each endpoint has heard of it is not said: that is tried.
+   * From now on the store takes nothing that is signed by any key of this identity, for ever: also when it is issued only later, by
+   * somebody who was late. How soon each endpoint has heard of it is not said: that is tried. An issue that the store is carrying out at this very moment
+   * may still win: whoever must be sure asks again a while later.
    */
   disable(params: { readonly identity: string; readonly timeoutMs: number }): Promise<void>;
   close(): void;

@@ -5,3 +5,4 @@ export { identityOf } from "./application-policy.ts";
 export { assertDoorsOpen, fenceCredentials } from "./fence-credentials.ts";
 export type { Door, FenceRecord } from "./fence-credentials.ts";
 export type { Identities } from "./identities.port.ts";
+export { createAwsIdentities } from "./aws-identities.ts";

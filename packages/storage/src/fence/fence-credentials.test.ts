@@ -1,0 +1,126 @@
+import { AppError } from "@baton/protocol";
+import { beforeEach, describe, expect, it } from "vitest";
+import { createTestClock } from "../test-clock.ts";
+import type { ObjectStore } from "../object-store.port.ts";
+import { assertDoorsOpen, fenceCredentials } from "./fence-credentials.ts";
+
+const prefix = "ledger/";
+type Said = "takes" | "denies" | "signature" | "skewed" | "unclear" | "unreachable" | "bare-403";
+
+const errors: Readonly<Record<Exclude<Said, "takes">, AppError>> = {
+  denies: new AppError("storage-credentials", "denied", { meta: { status: 403, s3Code: "AccessDenied" } }),
+  signature: new AppError("storage-credentials", "wrong secret", {
+    meta: { s3Code: "SignatureDoesNotMatch" },
+  }),
+  "bare-403": new AppError("storage-credentials", "a proxy says no", { meta: { status: 403 } }),
+  skewed: new AppError("storage-failed", "clock", { meta: { s3Code: "RequestTimeTooSkewed" } }),
+  unclear: new AppError("storage-unclear", "no answer"),
+  unreachable: new AppError("storage-unreachable", "no connection"),
+};
+
+/** A way in that answers as told, the last answer for ever, and only after `disabled` if told so. */
+function createDoor(endpoint: string, ...answers: readonly Said[]) {
+  const writes: string[] = [];
+  const next = answers.values();
+  let last: Said = "takes";
+  const store: ObjectStore = {
+    get: () => Promise.reject(new Error("nothing is read")),
+    put: async ({ key }) => {
+      const { value, done } = next.next();
+      if (done !== true) last = value;
+      if (last !== "takes") throw errors[last];
+      writes.push(key);
+      return { kind: "stored", etag: '"1"' };
+    },
+    remove: async () => {},
+  };
+  return { endpoint, store, writes };
+}
+
+let events: string[];
+beforeEach(() => {
+  events = [];
+});
+const fence = (doors: readonly ReturnType<typeof createDoor>[], deadlineMs = 60_000, settleMs = 5_000) => {
+  const clock = createTestClock();
+  return fenceCredentials({
+    identities: { disable: async ({ identity }) => void events.push(`disable ${identity}`) },
+    identity: "baton-1",
+    doors,
+    prefix,
+    settleMs,
+    deadlineMs,
+    abortUploads: async () => {
+      events.push(`abort at ${clock.nowMs() >= settleMs ? "after" : "before"} settling`);
+      return 2;
+    },
+    clock,
+  });
+};
+const unproven = expect.objectContaining({ code: "fence-unproven" }) as unknown;
+
+describe("fenceCredentials", () => {
+  it("disables, sees every door refuse, settles, and only then aborts uploads", async () => {
+    const doors = [createDoor("a", "denies"), createDoor("b", "takes", "takes", "denies")];
+    expect(await fence(doors)).toMatchObject({
+      identity: "baton-1",
+      denied: [
+        { endpoint: "a", tries: 3 },
+        { endpoint: "b", tries: 5 },
+      ],
+      settleMs: 5_000,
+      abortedUploads: 2,
+    });
+    expect(events).toEqual(["disable baton-1", "disable baton-1", "abort at after settling"]);
+  });
+
+  it("is not proven by a door that refused for a while only", async () => {
+    const door = createDoor("a", "denies", "denies", "denies", "takes");
+    await expect(fence([door])).rejects.toEqual(unproven);
+    expect(events).not.toContain("abort at after settling");
+  });
+
+  it("begins its count anew when one of several servers behind a door still takes a write", async () => {
+    const door = createDoor("a", "denies", "denies", "takes", "denies", "denies", "denies");
+    expect((await fence([door])).denied).toMatchObject([{ tries: 6 }]);
+  });
+
+  it.each(["takes", "signature", "skewed", "unclear", "unreachable", "bare-403"] as const)(
+    "is not proven by a door that %s for ever",
+    async (said) => {
+      await expect(fence([createDoor("a", "denies"), createDoor("b", said)])).rejects.toEqual(unproven);
+      expect(events).toEqual(["disable baton-1"]);
+    },
+  );
+
+  it("is not proven when the time does not last for settling", async () => {
+    await expect(fence([createDoor("a", "denies")], 4_000)).rejects.toEqual(unproven);
+    expect(events).toEqual(["disable baton-1"]);
+  });
+
+  it("is not proven without a door", async () => {
+    await expect(fence([])).rejects.toEqual(unproven);
+    expect(events).toEqual([]);
+  });
+
+  it("tries below the prefix only", async () => {
+    const door = createDoor("a", "takes", "denies");
+    await fence([door]);
+    expect(door.writes).toEqual([expect.stringMatching(/^ledger\/\.baton-fence-[0-9a-f]{32}$/)]);
+  });
+});
+
+describe("assertDoorsOpen", () => {
+  const check = (...doors: readonly ReturnType<typeof createDoor>[]) =>
+    assertDoorsOpen({ doors, prefix, timeoutMs: 1_000 });
+  it("is content when every door takes a write", () =>
+    check(createDoor("a", "takes"), createDoor("b", "takes")));
+  it("says which door refuses already, so that its refusal later proves nothing", () =>
+    expect(check(createDoor("a", "takes"), createDoor("b", "denies"))).rejects.toMatchObject({
+      code: "fence-unproven",
+      message: expect.stringContaining("b refuses the key already") as unknown,
+    }));
+  it("passes on that a door does not answer", () =>
+    expect(check(createDoor("a", "unreachable"))).rejects.toMatchObject({ code: "storage-unreachable" }));
+  it("wants a door", () => expect(check()).rejects.toEqual(unproven));
+});
