@@ -175,7 +175,9 @@ export async function startAgent(deps: AgentDeps): Promise<Agent> {
     const krake = deps.krake ?? null;
     let api: Api;
     try {
-      api = await openApi({ context, supervisor, metrics, key: await key(), tls, krake });
+      // What is asked in the bucket of a run that another agent may care for is for that one to answer.
+      const asked = recovered.isElsewhere ? null : store;
+      api = await openApi({ context, supervisor, metrics, key: await key(), tls, krake, store: asked });
     } catch (error) {
       // What was started a moment ago would be nobody's; what an earlier life left waits for the next.
       if (recovered.application === null) await supervisor.shutDown();

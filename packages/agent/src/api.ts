@@ -1,6 +1,8 @@
 import { createServer } from "node:http";
 import type { PrivateKey } from "@baton/protocol";
+import type { ObjectStore } from "@baton/storage";
 import type { AgentContext } from "./agent-context.ts";
+import { openChannel } from "./channel.ts";
 import { createCommandGate } from "./command-gate.ts";
 import { createAgentServer } from "./http-server.ts";
 import type { KrakeCredentials } from "./krake-credentials.ts";
@@ -35,11 +37,14 @@ export async function openApi(params: {
   readonly tls: TlsFiles | null;
   /** Null where no Krake is configured. */
   readonly krake: KrakeCredentials | null;
+  /** Where commands are looked for as well; null for nowhere. */
+  readonly store: ObjectStore | null;
 }): Promise<Api> {
-  const { context, supervisor, metrics, key, tls, krake } = params;
+  const { context, supervisor, metrics, key, tls, krake, store } = params;
   const { config, journal, operations, receipts, log } = context;
   const gate = createCommandGate({ config, journal });
   const metricsText = createMetricsText(context, metrics, () => supervisor.snapshot());
+  const onRefused = (code: string): void => metrics.refused(code);
   const { createTlsServer } = tls === null ? {} : await import("./tls-server.ts");
   const server = createAgentServer({
     gate,
@@ -48,7 +53,7 @@ export async function openApi(params: {
     receipts,
     log,
     metricsText,
-    onRefused: (code) => metrics.refused(code),
+    onRefused,
     makeServer: (options, onRequest) =>
       tls === null || createTlsServer === undefined
         ? createServer(options, onRequest)
@@ -59,13 +64,18 @@ export async function openApi(params: {
   const url =
     config.listen === null ? "http://localhost" : `${scheme}://${await listen(server, config.listen)}`;
   const krakeMode = krake === null ? null : await openKrake(context, supervisor, krake);
+  const { storage } = config;
+  const channel =
+    store === null || storage === null || config.commandKey === null
+      ? null
+      : openChannel({ context, storage, store, gate, supervisor, onRefused });
   const warmingUp = setTimeout(() => void warmUp(key, config.placement, context.lease), quietMs).unref();
   return {
     url,
     settle: async (limitMs) => krakeMode?.settle(limitMs),
     async close() {
       clearTimeout(warmingUp);
-      await Promise.all([closeServer(server), closeServer(local), krakeMode?.shutDown()]);
+      await Promise.all([closeServer(server), closeServer(local), krakeMode?.shutDown(), channel?.close()]);
     },
   };
 }

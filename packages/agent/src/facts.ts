@@ -1,4 +1,13 @@
-import { type AgentOperation, type Receipt, type Run, type StartResult, sameRun } from "@baton/protocol";
+import {
+  type AgentOperation,
+  type Command,
+  type Receipt,
+  type Run,
+  type StartResult,
+  type VerifiedCommand,
+  sameRun,
+} from "@baton/protocol";
+import type { RequestWrite } from "@baton/storage";
 
 type Problem = Extract<AgentOperation, { state: "failed" }>["problem"];
 
@@ -75,6 +84,12 @@ export interface KrakeFacts {
   readonly run: Run | null;
 }
 
+/** A stop out of the bucket, and the write that accepts it: it begins once that was certainly taken. */
+export interface Accepting {
+  readonly verified: VerifiedCommand & { readonly command: Extract<Command, { kind: "stop" }> };
+  readonly write: RequestWrite;
+}
+
 /** Everything the agent must know after a crash. Holds no secret. */
 export interface Facts {
   readonly version: 1;
@@ -92,6 +107,8 @@ export interface Facts {
   readonly run: RunFacts | null;
   /** Null when no Krake ever ordered anything. */
   readonly krake: KrakeFacts | null;
+  /** Null when nothing in the bucket is being accepted. */
+  readonly accepting: Accepting | null;
 }
 
 export const noFacts: Facts = {
@@ -104,6 +121,7 @@ export const noFacts: Facts = {
   starting: null,
   run: null,
   krake: null,
+  accepting: null,
 };
 
 /** So many operations are remembered at least, once they are over. */

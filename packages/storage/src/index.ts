@@ -8,8 +8,8 @@ export { applyLeaseWrite, changeLease, planLeaseChange, readLease } from "./leas
 export type { LeaseView, LeaseWrite, LeaseWriteResult } from "./lease-write.ts";
 export { claimPrefix } from "./claims.ts";
 export { getReceipt, putReceipt, receiptKey } from "./receipt-objects.ts";
-export { applyRequestWrite, planRequest, readRequest } from "./request-objects.ts";
-export type { RequestView, RequestWrite } from "./request-objects.ts";
+export { applyRequestWrite, planRequest, readRequest, requestKey } from "./request-objects.ts";
+export type { RequestView, RequestWrite, RequestWriteResult } from "./request-objects.ts";
 export { assertProbe, probeStorage } from "./probe.ts";
 export type { ProbeResult, ProbeTest } from "./probe.ts";
 export type { Clock } from "./clock.ts";

@@ -16,7 +16,7 @@ const shared = {
   /** Of this very write. */
   nonce: nonceSchema,
   /** Of the writes before it, the newest first. */
-  history: v.pipe(v.array(nonceSchema), v.maxLength(remembered)),
+  history: v.array(nonceSchema),
 };
 const answer = { ...shared, instance: v.pipe(v.string(), v.minLength(1)) };
 
@@ -24,7 +24,7 @@ const answer = { ...shared, instance: v.pipe(v.string(), v.minLength(1)) };
  * What is asked of one placement's agent, and its answer, in one object. `token` is the very command token of the agent's HTTP API, and
  * `kind` its command. `accepted`: the agent acts, or has acted; `status` and `problem` are what it would have said over HTTP, read by who asked.
  */
-export const requestSchema = variant("state", [
+const requestSchema = variant("state", [
   strictObject({
     ...shared,
     state: v.literal("asked"),
@@ -34,7 +34,7 @@ export const requestSchema = variant("state", [
   strictObject({ ...answer, state: v.literal("accepted"), status: v.unknown() }),
   strictObject({ ...answer, state: v.literal("refused"), problem: v.unknown() }),
 ]);
-export type ChannelRequest = v.InferOutput<typeof requestSchema>;
+type ChannelRequest = v.InferOutput<typeof requestSchema>;
 
 /** What the object says, without what makes each write another one. */
 export type RequestContent = ChannelRequest extends infer R
