@@ -70,12 +70,12 @@ export function createS3Client(
   return { send, close: () => void close() };
 }
 
-interface Transport {
+export interface Transport {
   readonly open: (url: URL, options: http.RequestOptions) => http.ClientRequest;
   readonly close: () => void;
 }
 
-async function openTransport(secure: boolean, ca: string | undefined): Promise<Transport> {
+export async function openTransport(secure: boolean, ca: string | undefined): Promise<Transport> {
   const { Agent, request } = secure ? await import("node:https") : http;
   const agent = new Agent({ keepAlive: true, timeout: idleMs, ...(ca === undefined ? {} : { ca }) });
   return {
@@ -93,7 +93,8 @@ function bucketUrl({ endpoint, bucket, addressing }: S3Location): URL {
   return url;
 }
 
-function parseEndpoint(endpoint: string): URL {
+/** @throws AppError `invalid-configuration`. */
+export function parseEndpoint(endpoint: string): URL {
   const url = URL.parse(endpoint);
   const isUsable =
     url !== null && /^https?:$/.test(url.protocol) && url.username === "" && url.password === "";
@@ -126,8 +127,8 @@ function urlOf(base: URL, key: string): URL {
 }
 
 /** One request and its whole answer, or an error that says whether it can have reached the store. */
-function exchange(params: {
-  readonly request: S3Request;
+export function exchange(params: {
+  readonly request: Pick<S3Request, "doing" | "timeoutMs">;
   readonly endpoint: string;
   readonly body: Uint8Array | undefined;
   readonly open: () => http.ClientRequest;
@@ -170,7 +171,7 @@ function exchange(params: {
 }
 
 function lost(params: {
-  readonly request: S3Request;
+  readonly request: Pick<S3Request, "doing">;
   readonly endpoint: string;
   readonly sent: boolean;
   readonly cause: Error;
