@@ -89,6 +89,7 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
           commandKey: publicKeyOf(signingKey),
           confirmUrl: `${server.url}/v1/confirmations`,
           installation,
+          deliver: (of, key, jws) => engine.deliver(of, key, jws),
         },
         operation,
       );

@@ -6,7 +6,7 @@ import type { Database } from "../records/database.ts";
 import type { OperationRecords } from "../records/operation-records.ts";
 import type { PlacementRecord, PlacementRecords } from "../records/placement-records.ts";
 import { createLeasePort } from "./lease-port.ts";
-import { createPlacementPort } from "./placement-port.ts";
+import { type PlacementPortParams, createPlacementPort } from "./placement-port.ts";
 import { placeOn } from "./storages.ts";
 
 /** Pause between two renewals: a renewal shows life to people, it is no evidence. */
@@ -21,6 +21,7 @@ export interface OperationPortsParams {
   readonly commandKey: PublicKey;
   readonly confirmUrl: string;
   readonly installation: string;
+  readonly deliver?: PlacementPortParams["deliver"];
 }
 
 export interface OperationPorts {
@@ -67,6 +68,7 @@ export async function openOperationPorts(
       cluster,
       spec,
       signingKey: params.signingKey,
+      deliver: params.deliver,
     });
   };
   const [target, source, record] = await Promise.all([

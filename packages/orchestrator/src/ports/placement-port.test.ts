@@ -1,18 +1,22 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Cluster, PlacedAgent } from "@baton/clusters";
-import { type PublicKey, AppError, createKeyPair } from "@baton/protocol";
+import { AppError, type PublicKey, createKeyPair, newOperationId } from "@baton/protocol";
+import { applyRequestWrite, openObjectStore, planRequest, putReceipt, readRequest } from "@baton/storage";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type RecordsBed, openRecordsBed } from "../fixtures/records-bed.ts";
-import { createPlacementPort } from "./placement-port.ts";
+import { type BucketServer, startBucketServer } from "../fixtures/bucket-server.ts";
+import { type RecordsBed, createSigner, openRecordsBed } from "../fixtures/records-bed.ts";
+import { type PlacementPortParams, createPlacementPort } from "./placement-port.ts";
 
 let bed: RecordsBed;
+let bucket: BucketServer;
 let placement: string;
 let publicKey: PublicKey;
+let sign: Awaited<ReturnType<typeof createSigner>>["sign"];
 let calls: string[];
-/** What the cluster says of the agent: where it is; "dead"; or "none", there is no such placement. */
+/** What the cluster says of the agent: where it is; "dead"; "silent", it lives; "none", there is no such placement; "away", nothing. */
 let agentUrl: string;
-const server = createServer((_request, response) => {
+const agentStatus = () => {
   const status = {
     placement,
     instance: "i",
@@ -23,14 +27,19 @@ const server = createServer((_request, response) => {
     ready: false,
   };
   const lease = { reachable: true, lost: false, detail: null };
-  response.end(JSON.stringify({ ...status, open: false, lease }));
+  return { ...status, open: false, lease };
+};
+const server = createServer((_request, response) => {
+  response.end(JSON.stringify(agentStatus()));
 });
 const serverUrl = () => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+const operation = newOperationId();
 const closedUrl = "http://127.0.0.1:9";
 const signal = AbortSignal.timeout(30_000);
 
 beforeAll(async () => {
   bed = await openRecordsBed();
+  bucket = await startBucketServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 });
 afterAll(async () => {
@@ -38,12 +47,13 @@ afterAll(async () => {
     server.close(() => resolve());
     server.closeAllConnections();
   });
+  await bucket.close();
   await bed.end();
 });
 beforeEach(async () => {
   calls = [];
-  placement = (await bed.deployed()).target;
-  publicKey = (await createKeyPair()).publicKey;
+  placement = (await bed.deployed(bucket.location)).target;
+  ({ publicKey, sign } = await createSigner());
 });
 
 const placed = (url: string): PlacedAgent => ({
@@ -58,6 +68,8 @@ const cluster: Cluster = {
   async find() {
     calls.push("find");
     if (agentUrl === "dead") throw new AppError("agent-unreachable", "cannot find: its agent is dead");
+    if (agentUrl === "away" || agentUrl === "silent")
+      throw new AppError("cluster-unavailable", "cannot find: no answer");
     return agentUrl === "none" ? null : placed(agentUrl);
   },
   async place() {
@@ -66,12 +78,16 @@ const cluster: Cluster = {
     return placed(agentUrl);
   },
   check: unused,
-  witness: unused,
+  async witness() {
+    if (agentUrl === "away") throw new AppError("cluster-unavailable", "cannot look: no answer");
+    const observedAt = new Date().toISOString();
+    return { state: "running", agentAlive: true, processes: [], detail: null, observedAt };
+  },
   remove: unused,
   list: unused,
 };
 
-async function openPort() {
+async function openPort(deliver?: PlacementPortParams["deliver"]) {
   const record = await bed.placements.find(placement);
   const { privateKey: signingKey } = await createKeyPair();
   const { manifest, storage } = record;
@@ -87,7 +103,15 @@ async function openPort() {
       readiness: manifest.readiness,
     },
   };
-  return createPlacementPort({ operation: "op", record, records: bed.placements, cluster, spec, signingKey });
+  return createPlacementPort({
+    operation,
+    record,
+    records: bed.placements,
+    cluster,
+    spec,
+    signingKey,
+    deliver,
+  });
 }
 
 describe("a placement's agent", () => {
@@ -131,5 +155,116 @@ describe("a placement's agent", () => {
     agentUrl = "none";
     await expect((await openPort()).status(signal)).rejects.toMatchObject({ code: "unknown-placement" });
     expect(calls).toEqual(["find"]);
+  });
+});
+
+describe("an agent that lives and that no network path reaches", () => {
+  const run = () => ({ placement, instance: "i", counter: 1 });
+  const stopOf = (deadlineMs = 10_000) => ({ key: `${operation}.stop.1`, epoch: 1, run: run(), deadlineMs });
+  /** Far longer than any wait of the port: a test that fails does so for its own reason. */
+  const patience = () => AbortSignal.timeout(60_000);
+
+  /** Its bucket, where it answers the next that is asked. */
+  async function openMailbox() {
+    const { storage } = await bed.placements.find(placement);
+    const accessKey = { accessKeyId: "K", secretAccessKey: "s" };
+    const store = openObjectStore({ ...storage, accessKey });
+    const { prefix } = storage;
+    const at = { store, prefix, placement };
+    const look = () => readRequest({ ...at, timeoutMs: 1_000 });
+    return {
+      look,
+      async answer() {
+        await expect.poll(async () => (await look())?.request?.state, { timeout: 30_000 }).toBe("asked");
+        const seen = await look();
+        if (seen?.request?.state !== "asked") throw new Error("nothing is asked");
+        const { kind } = seen.request;
+        const status = kind === "stop" ? null : agentStatus();
+        const write = planRequest(seen, { state: "accepted", instance: "i", status });
+        await applyRequestWrite({ ...at, write, deadlineMs: 5_000 });
+        return kind;
+      },
+      async putReceipt() {
+        const { application } = await bed.placements.find(placement);
+        const { jws } = await sign({ application, placement, operation });
+        await putReceipt({ store, prefix, key: stopOf().key, jws, timeoutMs: 5_000 });
+        return jws;
+      },
+    };
+  }
+  beforeEach(() => {
+    agentUrl = "silent";
+  });
+
+  it("is asked through the bucket for its status, a withdrawal, and to let clients in", async () => {
+    const [port, mailbox] = [await openPort(), await openMailbox()];
+    const { key } = stopOf();
+    const status = port.status(patience());
+    expect(await mailbox.answer()).toBe("read");
+    expect(await status).toMatchObject({ state: "held", placement });
+    const withdrawn = port.withdraw({ key, epoch: 1 }, patience());
+    expect(await mailbox.answer()).toBe("withdraw");
+    expect(await withdrawn).toMatchObject({ placement });
+    const opened = port.open({ epoch: 1, run: run() }, patience());
+    expect(await mailbox.answer()).toBe("open");
+    await opened;
+  });
+
+  it("is stopped through the bucket, and its receipt reaches the operation that waits", async () => {
+    const delivered: string[][] = [];
+    const port = await openPort(async (...message) => void delivered.push(message));
+    await bed.placements.pinKey(placement, publicKey, serverUrl());
+    const mailbox = await openMailbox();
+    const stopped = port.stop(stopOf(), patience());
+    expect(await mailbox.answer()).toBe("stop");
+    await stopped;
+    expect(await port.receipt({ key: stopOf().key, waitMs: 0 }, patience())).toBeNull();
+    const jws = await mailbox.putReceipt();
+    await expect.poll(() => delivered, { timeout: 10_000 }).toEqual([[operation, stopOf().key, jws]]);
+    expect(await port.receipt({ key: stopOf().key, waitMs: 0 }, patience())).toMatchObject({
+      jws,
+      receipt: { placement },
+    });
+  });
+
+  it("is believed only what its recorded key signed", async () => {
+    const [port, mailbox] = [await openPort(), await openMailbox()];
+    await bed.placements.pinKey(placement, (await createKeyPair()).publicKey, serverUrl());
+    await mailbox.putReceipt();
+    await expect(port.receipt({ key: stopOf().key, waitMs: 0 }, patience())).rejects.toMatchObject({
+      code: "receipt-invalid",
+    });
+  });
+
+  it("that was reached before is asked through the bucket when it is not any more", async () => {
+    agentUrl = serverUrl();
+    const [port, mailbox] = [await openPort(), await openMailbox()];
+    await port.status(patience());
+    agentUrl = closedUrl;
+    const other = await openPort();
+    const status = other.status(patience());
+    await expect.poll(() => calls.length).toBeGreaterThan(1);
+    agentUrl = "silent";
+    expect(await mailbox.answer()).toBe("read");
+    expect(await status).toMatchObject({ placement });
+  });
+
+  it("is asked nothing where its cluster does not answer either: nobody would see what became of it", async () => {
+    agentUrl = "away";
+    const [port, mailbox] = [await openPort(), await openMailbox()];
+    await expect(port.stop(stopOf(), patience())).rejects.toMatchObject({ code: "cluster-unavailable" });
+    expect(await mailbox.look()).toBeNull();
+  });
+
+  it("stays unknown when it does not answer in the bucket, or the bucket does not", async () => {
+    const port = await openPort();
+    const soon = AbortSignal.timeout(1_500);
+    await expect(port.stop(stopOf(), soon)).rejects.toMatchObject({ code: "agent-unreachable" });
+    bucket.isDown = true;
+    const { key } = stopOf();
+    await expect(port.receipt({ key, waitMs: 0 }, patience())).rejects.toMatchObject({
+      code: "storage-unclear",
+    });
+    bucket.isDown = false;
   });
 });

@@ -4,9 +4,14 @@ import type { PlacementPort } from "@baton/migration";
 import { AppError, type PrivateKey, type Verify, isAppError, verifyReceipt } from "@baton/protocol";
 import { request } from "undici";
 import type { PlacementRecord, PlacementRecords } from "../records/placement-records.ts";
-import { readDataKey } from "./storages.ts";
+import { createBucketChannel } from "./bucket-channel.ts";
+import { openControlStore, readDataKey } from "./storages.ts";
 
 const clusterTimeoutMs = 30_000;
+/** How long an agent is tried by network before it is asked through the bucket. */
+const directMs = 5_000;
+/** From the agent's own deadline on: its receipt is written, and copied into the bucket. */
+const copyReserveMs = 5_000;
 
 export interface PlacementPortParams {
   readonly operation: string;
@@ -15,11 +20,16 @@ export interface PlacementPortParams {
   readonly cluster: Cluster;
   readonly spec: PlacementSpec;
   readonly signingKey: PrivateKey;
+  /** Hands a receipt that came through the bucket to the operation that waits for it. */
+  readonly deliver?: ((operation: string, key: string, jws: string) => Promise<void>) | undefined;
 }
 
-/** A placement's cluster and agent behind one port; a dead agent is started again on its old state, as a platform would. */
+/**
+ * A placement's cluster and agent behind one port; a dead agent is started again on its old state, as a platform would. One that lives and cannot
+ * be reached by network is asked through the bucket, for all but what carries data keys.
+ */
 export function createPlacementPort(params: PlacementPortParams): PlacementPort {
-  const { operation, record, records, cluster, spec, signingKey } = params;
+  const { operation, record, records, cluster, spec, signingKey, deliver } = params;
   const placement = record.id;
   let known: { readonly placed: PlacedAgent; readonly client: AgentClient } | undefined;
 
@@ -29,9 +39,9 @@ export function createPlacementPort(params: PlacementPortParams): PlacementPort 
     known = { placed, client };
     return known;
   };
-  const locate = async () => {
+  const locate = async (timeoutMs: number) => {
     try {
-      const placed = await cluster.find({ placement, timeoutMs: clusterTimeoutMs });
+      const placed = await cluster.find({ placement, timeoutMs });
       if (placed !== null) return await adopt(placed);
     } catch (error) {
       if (!isAppError(error) || error.code !== "agent-unreachable") throw error;
@@ -43,15 +53,52 @@ export function createPlacementPort(params: PlacementPortParams): PlacementPort 
     );
   };
   /** An agent that moved (it was restarted) is looked up once more, but not for a caller who is gone: that may start it again. */
-  const withAgent = async <T>(signal: AbortSignal, work: (client: AgentClient) => Promise<T>): Promise<T> => {
-    const at = known ?? (await locate());
+  const withAgent = async <T>(
+    signal: AbortSignal,
+    work: (client: AgentClient) => Promise<T>,
+    findMs = clusterTimeoutMs,
+  ): Promise<T> => {
+    const at = known ?? (await locate(findMs));
     try {
       return await work(at.client);
     } catch (error) {
-      if (!isAppError(error) || error.code !== "agent-unreachable" || signal.aborted) throw error;
+      if (!isUnreachable(error) || signal.aborted) throw error;
       known = undefined;
-      return work((await locate()).client);
+      return work((await locate(findMs)).client);
     }
+  };
+  const channel = createBucketChannel({
+    open: once(() => openControlStore(record.storage)),
+    prefix: record.storage.prefix,
+    placement,
+    signingKey,
+  });
+  /**
+   * By network, and for an agent that does not answer there through the bucket. A cluster that does not answer itself is another matter: nobody
+   * would see from outside what became of the application, so nothing is begun.
+   */
+  const eitherWay = async <T>(
+    signal: AbortSignal,
+    work: (client: AgentClient, signal: AbortSignal) => Promise<T>,
+    throughBucket: () => Promise<T>,
+    waitMs = 0,
+  ): Promise<T> => {
+    if (!cluster.capabilities.reachesAgents) return throughBucket();
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(waitMs + directMs)]);
+    try {
+      return await withAgent(limit, (client) => work(client, limit), directMs);
+    } catch (error) {
+      if (signal.aborted || !isAppError(error)) throw error;
+      if (error.code === "cluster-unavailable") await cluster.witness({ placement, timeoutMs: directMs });
+      else if (error.code !== "agent-unreachable") throw error;
+      known = undefined;
+      return throughBucket();
+    }
+  };
+  /** Nobody may be able to send the receipt here either: it is fetched while the operation waits. What fails, the operation asks for itself. */
+  const fetchReceipt = async (key: string, waitMs: number): Promise<void> => {
+    const jws = await channel.receipt({ key, waitMs }, AbortSignal.timeout(waitMs));
+    if (jws !== null) await deliver?.(operation, key, jws);
   };
   const verified = async (jws: string) => {
     const key = (await records.find(placement)).publicKey;
@@ -68,14 +115,34 @@ export function createPlacementPort(params: PlacementPortParams): PlacementPort 
       const { client } = await adopt(await cluster.place({ spec, timeoutMs: clusterTimeoutMs }));
       return client.status(signal);
     },
-    status: (signal) => withAgent(signal, (client) => client.status(signal)),
+    status: (signal) =>
+      eitherWay(
+        signal,
+        (client, limit) => client.status(limit),
+        () => channel.command({ kind: "read" }, 0, signal),
+      ),
     witness: () => cluster.witness({ placement, timeoutMs: clusterTimeoutMs }),
     remove: () => cluster.remove({ placement, timeoutMs: clusterTimeoutMs }),
-    async stop(command, signal) {
-      await withAgent(signal, (client) => client.stop({ operation, ...command }, signal));
+    async stop({ epoch, ...command }, signal) {
+      const stop = { operation, ...command };
+      await eitherWay(
+        signal,
+        async (client, limit) => void (await client.stop({ ...stop, epoch }, limit)),
+        async () => {
+          await channel.stop({ kind: "stop", ...stop }, epoch, signal);
+          if (deliver !== undefined)
+            fetchReceipt(stop.key, stop.deadlineMs + copyReserveMs).catch(() => undefined);
+        },
+      );
     },
     async receipt(query, signal) {
-      const jws = await withAgent(signal, (client) => client.receipt(query, signal));
+      const endAt = performance.now() + query.waitMs;
+      const jws = await eitherWay(
+        signal,
+        (client, limit) => client.receipt(query, limit),
+        () => channel.receipt({ ...query, waitMs: endAt - performance.now() }, signal),
+        query.waitMs,
+      );
       return jws === null ? null : verified(jws);
     },
     verifyReceipt: verified,
@@ -90,15 +157,35 @@ export function createPlacementPort(params: PlacementPortParams): PlacementPort 
       return verified(await withAgent(signal, (client) => client.burn({ operation, ...command }, signal)));
     },
     withdraw: ({ key, epoch }, signal) =>
-      withAgent(signal, (client) => client.withdraw({ operation, key, epoch }, signal)),
-    async open(command, signal) {
-      await withAgent(signal, (client) => client.open({ operation, ...command }, signal));
+      eitherWay(
+        signal,
+        (client, limit) => client.withdraw({ operation, key, epoch }, limit),
+        () => channel.command({ kind: "withdraw", operation, key }, epoch, signal),
+      ),
+    async open({ epoch, run }, signal) {
+      await eitherWay(
+        signal,
+        (client, limit) => client.open({ operation, epoch, run }, limit),
+        () => channel.command({ kind: "open", operation, run }, epoch, signal),
+      );
     },
     async verify(check, signal) {
-      const { placed } = known ?? (await locate());
+      const { placed } = known ?? (await locate(clusterTimeoutMs));
       await verifyApplication(new URL(check.path, placed.applicationUrl), check, signal);
     },
   };
+}
+
+const isUnreachable = (error: unknown): boolean => isAppError(error) && error.code === "agent-unreachable";
+
+/** What failed is tried again by the next caller. */
+function once<T>(open: () => Promise<T>): () => Promise<T> {
+  let opened: Promise<T> | undefined;
+  return () =>
+    (opened ??= open().catch((error: unknown) => {
+      opened = undefined;
+      throw error;
+    }));
 }
 
 async function verifyApplication(
