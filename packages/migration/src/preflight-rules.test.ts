@@ -1,5 +1,5 @@
 import type { AgentStatus } from "@baton/protocol";
-import type { Lease } from "@baton/storage";
+import type { Lease, ProbeResult, ProbeTest } from "@baton/storage";
 import { describe, expect, it } from "vitest";
 import { type PreflightFacts, checkPreflight } from "./preflight-rules.ts";
 
@@ -32,6 +32,14 @@ const lease: Lease = {
   history: ["n"],
   at: "1970-01-01T00:00:00.000Z",
 };
+const probeWith = (...tests: ProbeTest[]): ProbeResult => ({
+  testedAt: "1970-01-01T00:00:00.000Z",
+  endpoints: ["memory"],
+  server: null,
+  clockSkewMs: null,
+  ifMatch: "quoted",
+  tests,
+});
 const fine: PreflightFacts = {
   application: "ledger",
   owner: "me/ledger",
@@ -40,10 +48,7 @@ const fine: PreflightFacts = {
   targetCluster: "harbor-b",
   status,
   lease,
-  probe: {
-    testedAt: "1970-01-01T00:00:00.000Z",
-    tests: [{ name: "create-only", passed: true, detail: "refused" }],
-  },
+  probe: probeWith({ name: "create-only", passed: true, required: true, detail: "refused" }),
   targetReachable: true,
   trouble: [],
 };
@@ -66,13 +71,18 @@ const cases: readonly (readonly [string, Partial<PreflightFacts>])[] = [
   ["storage-unprobed", { probe: null, trouble: ["no answer"] }],
   [
     "storage-unfit",
-    { probe: { testedAt: "", tests: [{ name: "create-only", passed: false, detail: "stored" }] } },
+    { probe: probeWith({ name: "create-only", passed: false, required: true, detail: "stored" }) },
   ],
 ];
 
 describe("preflight", () => {
   it("finds nothing where everything is as it must be", () => {
     expect(checkPreflight(fine)).toEqual([]);
+  });
+
+  it("lets a deviation of the store pass that is no reason to refuse it", () => {
+    const probe = probeWith({ name: "versions", passed: false, required: false, detail: "never" });
+    expect(checkPreflight({ ...fine, probe })).toEqual([]);
   });
 
   it.each(cases)("finds %s", (id, change) => {

@@ -90,7 +90,7 @@ const preflightRules: readonly Rule[] = [
         `the storage cannot be probed: ${trouble.join("; ")}`,
         "bring the storage up",
       );
-    const failed = probe.tests.filter((test) => !test.passed);
+    const failed = probe.tests.filter((test) => test.required && !test.passed);
     return failed.length === 0
       ? null
       : finding(

@@ -1,11 +1,12 @@
 import { type Cluster, openProcessCluster } from "@baton/clusters";
-import type { ClusterManifest, Manifest, StorageManifest } from "@baton/protocol";
-import { assertProbe, probeStorage } from "@baton/storage";
+import { AppError, type ClusterManifest, type Manifest, type StorageManifest } from "@baton/protocol";
+import { assertProbe } from "@baton/storage";
 import type { Logger } from "pino";
-import { openControlStore, openStore, readDataKey } from "./ports/storages.ts";
+import { probeBinding } from "./ports/probe-binding.ts";
 import type { Catalog } from "./records/catalog.ts";
 
 const checkTimeoutMs = 5_000;
+const probeTimeoutMs = 30_000;
 
 export type OpenCluster = (manifest: ClusterManifest) => Cluster;
 
@@ -31,11 +32,9 @@ export async function applyManifest(
       await catalog.putCluster(manifest);
       return manifest;
     case "storage": {
-      // Every data key that placements may be given; the empty name stands for a cluster without a key of its own.
-      for (const cluster of ["", ...Object.keys(manifest.credentials.dataByCluster)])
-        await checkStorage(manifest, cluster);
-      await catalog.putStorage(manifest);
-      return manifest;
+      const storage = await checkStorage(manifest);
+      await catalog.putStorage(storage);
+      return storage;
     }
     case "application":
       await catalog.putApplication(manifest);
@@ -43,18 +42,23 @@ export async function applyManifest(
   }
 }
 
-async function checkStorage(manifest: StorageManifest, cluster: string): Promise<void> {
-  const { name, prefix } = manifest;
-  const control = await openControlStore(manifest);
-  const data = openStore(manifest, await readDataKey(manifest, cluster));
-  try {
-    const probe = await probeStorage({ control, data, prefix, timeoutMs: checkTimeoutMs });
+/** Probed with every data key that placements may be given. @returns the manifest with the form of If-Match that was found. */
+async function checkStorage(manifest: StorageManifest): Promise<StorageManifest> {
+  const { name, credentials } = manifest;
+  let storage = manifest;
+  for (const cluster of [null, ...Object.keys(credentials.dataByCluster)]) {
+    const probe = await probeBinding({ storage, cluster, timeoutMs: probeTimeoutMs });
     assertProbe(
       probe,
-      `storage "${name}" with ${cluster === "" ? "the data key" : `the data key of ${cluster}`}`,
+      `storage "${name}" with ${cluster === null ? "the data key" : `the data key of ${cluster}`}`,
     );
-  } finally {
-    control.close();
-    data.close();
+    const { ifMatch } = probe;
+    if (storage.ifMatch !== undefined && storage.ifMatch !== ifMatch)
+      throw new AppError(
+        "storage-conditions",
+        `cannot use storage "${name}": it says that the store wants ETags ${storage.ifMatch} in If-Match, and the store wants them ${ifMatch}; leave "ifMatch" out`,
+      );
+    storage = { ...storage, ifMatch };
   }
+  return storage;
 }

@@ -66,6 +66,7 @@ export const errorTable = {
   "storage-bucket-missing": { status: 422, retry: "operator", title: "The bucket does not exist" },
   "storage-credentials": { status: 422, retry: "operator", title: "The storage rejects the credentials" },
   "storage-conditions": { status: 422, retry: "operator", title: "The storage ignores conditional writes" },
+  "storage-stale": { status: 422, retry: "operator", title: "The storage shows old objects" },
   "storage-unprotected": {
     status: 422,
     retry: "operator",

@@ -52,7 +52,7 @@ const reasons: Readonly<Record<string, Reason>> = {
   },
   NotImplemented: {
     code: "storage-failed",
-    why: "the store does not implement this request; use a store that honours conditional writes",
+    why: "the store does not implement this request; see what the probe says of it",
   },
 };
 

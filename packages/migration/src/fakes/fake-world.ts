@@ -1,11 +1,20 @@
 import { AppError } from "@baton/protocol";
-import { type Lease, applyLeaseWrite, changeLease, leaseKey, readLease } from "@baton/storage";
+import { type Lease, type ProbeResult, applyLeaseWrite, changeLease, leaseKey, readLease } from "@baton/storage";
 import { createMemoryBucket, createTestClock } from "@baton/storage/testing";
 import type { DeployInput, MigratePorts, VerifiedReceipt } from "../ports.ts";
 import type { Progress, SagaEnd } from "../progress.port.ts";
 import { receiptTopic } from "../source-steps.ts";
 import { FakePlacement } from "./fake-placement.ts";
 import { createJournal } from "./memory-engine.ts";
+
+const goodProbe: ProbeResult = {
+  testedAt: "1970-01-01T00:00:00.000Z",
+  endpoints: ["memory"],
+  server: null,
+  clockSkewMs: null,
+  ifMatch: "quoted",
+  tests: [],
+};
 
 export const sourceId = "pl-00000000000000000001";
 export const targetId = "pl-00000000000000000002";
@@ -66,7 +75,7 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
       read: () => readLease({ store, prefix, timeoutMs: 1_000 }),
       claim: () => Promise.resolve(),
       apply: (write) => applyLeaseWrite({ store, write, deadlineMs: 1_000, clock: createTestClock() }),
-      probe: () => Promise.resolve({ testedAt: "1970-01-01T00:00:00.000Z", tests: [] }),
+      probe: () => Promise.resolve(goodProbe),
     },
     records: {
       raiseEpoch: async (epoch) => {

@@ -1,9 +1,11 @@
 import type { LeasePort } from "@baton/migration";
 import type { StorageManifest } from "@baton/protocol";
-import { applyLeaseWrite, claimPrefix, probeStorage, readLease } from "@baton/storage";
-import { openControlStore, openStore, placeOn, readDataKey } from "./storages.ts";
+import { applyLeaseWrite, claimPrefix, readLease } from "@baton/storage";
+import { probeBinding } from "./probe-binding.ts";
+import { openControlStore } from "./storages.ts";
 
 const readTimeoutMs = 5_000;
+const probeTimeoutMs = 20_000;
 const writeDeadlineMs = 15_000;
 
 export interface LeasePortParams {
@@ -34,14 +36,6 @@ export function createLeasePort({ storage, application, owner, cluster }: LeaseP
     claim: async () =>
       claimPrefix({ store: await open(), prefix, owner, application, deadlineMs: writeDeadlineMs }),
     apply: async (write) => applyLeaseWrite({ store: await open(), write, deadlineMs: writeDeadlineMs }),
-    async probe() {
-      const place = placeOn(storage, cluster);
-      const data = openStore(storage, await readDataKey(storage, cluster), place);
-      try {
-        return await probeStorage({ control: await open(), data, prefix, timeoutMs: readTimeoutMs });
-      } finally {
-        data.close();
-      }
-    },
+    probe: () => probeBinding({ storage, cluster, timeoutMs: probeTimeoutMs }),
   };
 }
