@@ -1,7 +1,15 @@
 import { AppError, newNonce, parseAs } from "@baton/protocol";
 import { type Clock, systemClock } from "./clock.ts";
 import { untilDefinite } from "./definite.ts";
-import { type Lease, type LeaseChange, isInEffect, leaseKey, leaseSchema, nextLease } from "./lease.ts";
+import {
+  type Lease,
+  type LeaseChange,
+  type WriteStamp,
+  isInEffect,
+  leaseKey,
+  leaseSchema,
+  nextLease,
+} from "./lease.ts";
 import type { ObjectStore, PutCondition } from "./object-store.port.ts";
 
 /** A lease as it is in the store. */
@@ -114,8 +122,10 @@ export async function changeLease(params: {
   readonly known?: LeaseView | null | undefined;
   readonly deadlineMs: number;
   readonly clock?: Clock | undefined;
+  /** Called once for every write. */
+  readonly stamp?: (() => WriteStamp) | undefined;
 }): Promise<LeaseView> {
-  const { store, prefix, change, known = null, deadlineMs, clock = systemClock } = params;
+  const { store, prefix, change, known = null, deadlineMs, clock = systemClock, stamp } = params;
   const end = clock.nowMs() + deadlineMs;
   const left = (): number => Math.max(1, end - clock.nowMs());
   const read = (): Promise<LeaseView | null> =>
@@ -127,7 +137,7 @@ export async function changeLease(params: {
   let current = known === null || isInEffect(known.lease, change) ? await read() : known;
   for (;;) {
     if (current !== null && isInEffect(current.lease, change)) return current;
-    const write = planLeaseChange({ current, change });
+    const write = planLeaseChange({ current, change, ...stamp?.() });
     const result = await applyLeaseWrite({ store, write, deadlineMs: left(), clock });
     if (result.kind === "applied")
       return result.etag === null
