@@ -140,7 +140,7 @@ describe("an agent behind a bucket", () => {
     for (let n = 0; n < 2; n += 1) {
       const asked = channel.command({ kind: "read" }, 0, within(5_000));
       await answer(accepted(status));
-      await asked;
+      expect(await asked).toEqual(status);
     }
   });
 
