@@ -1,11 +1,12 @@
-import { request as httpRequest } from "node:http";
-import { request as httpsRequest } from "node:https";
+import { once } from "node:events";
+import type { IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type AppError, isAppError } from "@baton/protocol";
 import type { BucketPort } from "../bucket.port.ts";
 import type { ObjectStore } from "../object-store.port.ts";
 import type { Within } from "./probe-door.ts";
 import { type ProbeTest, type TestName, verdict } from "./probe-tests.ts";
+import { putRequest } from "./send-to-url.ts";
 
 /** What stores do in different ways without harm to the lease; told with the result, so that nobody has to find out. */
 export async function probeDeviations(params: {
@@ -104,19 +105,17 @@ async function lists(bucket: BucketPort, key: string, within: Within): Promise<b
 }
 
 /** The status of an upload to a URL that carries its own signature. */
-function putTo(url: string, ca: string | undefined, timeoutMs: number): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const signal = AbortSignal.timeout(Math.ceil(timeoutMs));
-  const request = url.startsWith("https:")
-    ? httpsRequest(url, { method: "PUT", signal, ca })
-    : httpRequest(url, { method: "PUT", signal });
-  request.on("error", reject);
-  request.on("response", (response) => {
-    response.resume();
-    resolve(response.statusCode ?? 0);
+async function putTo(url: string, ca: string | undefined, timeoutMs: number): Promise<number> {
+  const body = "late";
+  const request = putRequest(url, {
+    ca,
+    length: body.length,
+    signal: AbortSignal.timeout(Math.ceil(timeoutMs)),
   });
-  request.end("late");
-  return promise;
+  request.end(body);
+  const [response] = (await once(request, "response")) as [IncomingMessage];
+  response.resume();
+  return response.statusCode ?? 0;
 }
 
 const toError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));

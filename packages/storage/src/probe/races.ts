@@ -7,8 +7,9 @@ const writers = 16;
 /** A round in which nobody wins may be bad luck; a store where nobody ever does cannot hold a lease. */
 const fruitlessRounds = 5;
 
-/** Null: as it must be. `fruitless`: nobody won. Anything else is what is wrong. */
-type Round = null | "fruitless" | string;
+/** Null: as it must be; else what is wrong, or that nobody won. */
+type Round = string | null;
+const fruitless = "nobody won";
 
 /**
  * Sixteen writes at once, spread over the endpoints, of which one may win: created, and replaced. An endpoint that decides by itself is found here. A store may
@@ -43,17 +44,17 @@ export async function probeRaces(params: {
     const seen = new Set(await Promise.all(stores.map((store) => read(store, key))));
     const [kept = ""] = seen;
     if (seen.size > 1) return "the endpoints show different winners";
-    if (winners.length === 0 && kept === before) return "fruitless";
+    if (winners.length === 0 && kept === before) return fruitless;
     const may = winners.length === 0 ? wonBy("unclear") : winners;
     return may.includes(kept) ? null : "the one that won is not what is there";
   };
   const judge = async (once: () => Promise<Round>): Promise<{ passed: boolean; detail: string }> => {
-    let fruitless = 0;
+    let withoutWinner = 0;
     for (let round = 1; round <= rounds;) {
       const result = await once();
       if (result === null) round += 1;
-      else if (result !== "fruitless") return { passed: false, detail: `${result} in round ${round}` };
-      else if ((fruitless += 1) >= fruitlessRounds) return { passed: false, detail: "nobody ever won" };
+      else if (result !== fruitless) return { passed: false, detail: `${result} in round ${round}` };
+      else if ((withoutWinner += 1) >= fruitlessRounds) return { passed: false, detail: "nobody ever won" };
     }
     return { passed: true, detail: `one won in each of ${rounds} rounds, over ${stores.length} endpoints` };
   };
