@@ -38,7 +38,11 @@ describe("an agent that no network path reaches", { timeout: 120_000 }, () => {
     const unheard = { ...bed.config, listen: null, confirm: null };
     await writeFile(join(bed.directory, "agent.json"), JSON.stringify(unheard));
     await killAndBegin();
-    await expect(bed.status()).rejects.toThrow("fetch failed");
+    const isReached = await bed.status().then(
+      () => true,
+      () => false,
+    );
+    if (isReached) throw new Error("the agent listens, and these tests would show nothing");
   });
   afterEach(() => bed.end());
 
