@@ -125,6 +125,14 @@ const variants: readonly Variant[] = [
     realEnds: "rolled-back",
   },
   {
+    without: "the record of the fence",
+    change: ({ ports }) => (ports.records.saveFence = () => Promise.resolve()),
+    befalls: ({ ports, fence }) => (ports.fence = fence),
+    schedule: { source: "crashed-during-stop" },
+    breaks: "P2: what the source acknowledged may be lost",
+    realEnds: "committed",
+  },
+  {
     without: "the end of the operation",
     change: ({ progress }) => (progress.end = () => Promise.resolve()),
     breaks: "P3: no end is recorded",

@@ -107,6 +107,7 @@ async function endedStop(
 /** Starts the source again in place, under a higher epoch, and lets its clients in. */
 export async function giveBack({
   intent,
+  intents,
   input,
   operation,
   ports,
@@ -133,6 +134,9 @@ export async function giveBack({
         "cannot take back the stop: the lease was changed meanwhile; look again",
       );
   }
+  // The new epoch brings a key of its own; the old one never comes back.
+  const { epoch: lastEpoch } = intents["stop"] as StopIntent;
+  await ports.fence?.disable({ placement: ports.source.placement, epoch: lastEpoch }, signal);
   const key = commandKey({ operation, step: "start-source", attempt: epoch });
   const started = await ports.source.start({ key, epoch, grant, deadlineMs: input.readyTimeoutMs }, signal);
   await ports.records.restore(epoch);

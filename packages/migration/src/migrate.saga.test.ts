@@ -24,6 +24,95 @@ const migrateIn = (world: FakeWorld, faults: Faults = noFaults, given: DeployInp
 
 testSaga({ saga: migrate, open: servingWorld, portsOf: (world) => world.ports });
 
+/** The storage gives each placement its own key, and the source does not stop gracefully. */
+async function fencedWorld(): Promise<FakeWorld> {
+  const world = await servingWorld();
+  world.ports.fence = world.fence;
+  world.source.stopManner = "crashed-during-stop";
+  return world;
+}
+
+testSaga({
+  saga: { name: "migrate@1 over a fence", steps: migrate.steps },
+  open: fencedWorld,
+  portsOf: (world) => world.ports,
+});
+
+describe("migrate on a storage with a fence", () => {
+  const sourceKey = `${sourceId} in epoch 1`;
+
+  it("fences a source that did not stop gracefully, and marks the possible loss", async () => {
+    const world = await fencedWorld();
+    const { end } = await migrateIn(world);
+    expect(end).toEqual({ state: "committed" });
+    expectPromises(world, end);
+    expect(world.fence.proven).toEqual([sourceKey]);
+    expect(world.records).toMatchObject({ possibleLoss: true, fences: [{ identity: sourceKey }] });
+  });
+
+  it("needs none after a graceful stop, and takes the retired source's key away all the same", async () => {
+    const world = await fencedWorld();
+    world.source.stopManner = "graceful";
+    const { end } = await migrateIn(world);
+    expect(end).toEqual({ state: "committed" });
+    expect(world.fence.proven).toEqual([]);
+    expect(world.records).toMatchObject({ possibleLoss: false, fences: [] });
+    expect([...world.fence.disabled]).toEqual([sourceKey]);
+  });
+
+  it("takes the keys of both ended epochs away when it goes back, and not the one that serves", async () => {
+    const world = await fencedWorld();
+    world.source.stopManner = "graceful";
+    const { end } = await migrateIn(world, failing({ step: "verify", phase: "do", moment: "after" }));
+    expect(end.state).toBe("rolled-back");
+    expectPromises(world, end);
+    expect([...world.fence.disabled]).toEqual([sourceKey, `${targetId} in epoch 2`]);
+    expect(world.lease()).toMatchObject({ holder: sourceId, epoch: 3 });
+  });
+
+  it("takes no refusal for a proof of a key that was refused before", async () => {
+    const world = await fencedWorld();
+    await world.fence.disable({ placement: sourceId, epoch: 1 }, AbortSignal.timeout(1_000));
+    const { end } = await migrateIn(world);
+    expect(end).toMatchObject({ state: "rolled-back", reason: { code: "fence-unproven" } });
+    expectPromises(world, end);
+    expect(world.target.effects.execs).toBe(0);
+  });
+
+  it.each(["running", "unknown"] as const)(
+    "disables nothing while the witness says %s: that takes the strategy failover",
+    async (witnessed) => {
+      const world = await fencedWorld();
+      world.source.witnessed = witnessed;
+      const { end } = await migrateIn(world);
+      expect(end).toMatchObject({ state: "halted", reason: { code: "handover-refused" } });
+      expect([...world.fence.disabled]).toEqual([]);
+    },
+  );
+
+  it("is not passed when the witness changes its mind behind the fence", async () => {
+    const world = await fencedWorld();
+    const { apply } = world.fence;
+    world.fence.apply = (holder, signal) => {
+      world.source.witnessed = "running";
+      return apply(holder, signal);
+    };
+    const { end } = await migrateIn(world);
+    expect(end).toMatchObject({ state: "halted", reason: { code: "handover-refused" } });
+    expect(world.target.effects.execs).toBe(0);
+  });
+
+  it("is not passed by a fence that is not proven", async () => {
+    const world = await fencedWorld();
+    world.fence.apply = () =>
+      Promise.reject(new AppError("fence-unproven", "an endpoint still takes writes"));
+    const { end } = await migrateIn(world);
+    expect(end).toMatchObject({ state: "rolled-back", reason: { code: "fence-unproven" } });
+    expectPromises(world, end);
+    expect(world.target.effects.execs).toBe(0);
+  });
+});
+
 describe("migrate", () => {
   it("moves the application and retires the source", async () => {
     const world = await servingWorld();

@@ -7,8 +7,8 @@
 
 import { AppError, newNonce } from "@baton/protocol";
 import { planLeaseChange } from "@baton/storage";
+import { fenceMs, fenceSource, planFence } from "./fence-step.ts";
 import { giveBack, planGiveBack } from "./give-back.ts";
-import { decideHandover, noFence } from "./handover-table.ts";
 import type { DeployInput, MigratePorts, VerifiedReceipt } from "./ports.ts";
 import { preflight } from "./preflight-step.ts";
 import { type StepContext, saga } from "./saga.ts";
@@ -35,7 +35,7 @@ export const migrate = saga<DeployInput, MigratePorts>("migrate@1")
     undo: { intend: planGiveBack, run: giveBack, deadlineMs: patientMs },
     deadlineMs: 30_000,
   })
-  .step("fence", fenceSource, { deadlineMs: patientMs })
+  .step("fence", fenceSource, { intend: planFence, deadlineMs: fenceMs })
   .step("handOver", handOver, {
     intend: planHandOver,
     undo: { run: stopTarget, deadlineMs: patientMs },
@@ -45,21 +45,6 @@ export const migrate = saga<DeployInput, MigratePorts>("migrate@1")
   .step("verify", verifyTarget, { deadlineMs: patientMs })
   .pivot("commit", commit, { deadlineMs: 30_000 })
   .step("retire", retireSource, { deadlineMs: 60_000 });
-
-/** Proven graceful stop, outside witness, settle time of the store; there is no other way past this step. */
-async function fenceSource({ input, ports, done, signal }: Ctx<{ stop: VerifiedReceipt }>): Promise<null> {
-  const [witness] = await Promise.all([
-    ports.source.witness(signal),
-    ports.clock.wait(input.settleMs, signal),
-  ]);
-  const decision = decideHandover({ ...done.stop.receipt, witness: witness.state, ...noFence });
-  if (decision.kind === "refuse")
-    throw new AppError("handover-refused", `cannot hand over ${input.application}: ${decision.reason}`, {
-      meta: { witness },
-    });
-  await ports.records.mark({ fencedAt: ports.clock.now().toISOString() });
-  return null;
-}
 
 async function planHandOver({
   operation,
@@ -86,13 +71,15 @@ async function planHandOver({
 }
 
 /** The lease is read once more: whoever holds it is not removed. */
-async function retireSource({ ports, signal }: Ctx): Promise<null> {
+async function retireSource({ ports, done, signal }: Ctx<{ stop: VerifiedReceipt }>): Promise<null> {
   const view = await ports.lease.read(signal);
   if (view?.lease.holder !== ports.target.placement)
     throw new AppError(
       "lease-mismatch",
       `cannot retire ${ports.source.placement}: the lease is not the target's`,
     );
+  // The key outlives the placement wherever somebody kept it.
+  await ports.fence?.disable(done.stop.receipt, signal);
   await ports.source.remove(signal);
   await ports.records.retire(ports.source.placement);
   return null;

@@ -1,6 +1,7 @@
 import type { AgentStatus, DowntimeLedger, Receipt, Run, StartResult, Verify } from "@baton/protocol";
 import type { Witness } from "@baton/clusters";
 import type { LeaseView, LeaseWrite, ProbeResult } from "@baton/storage";
+import type { FenceRecord } from "@baton/storage/fence";
 
 /** A receipt with a signature that was checked against the placement's recorded key. */
 export interface VerifiedReceipt {
@@ -74,12 +75,30 @@ export interface LeasePort {
   probe(signal: AbortSignal): Promise<ProbeResult>;
 }
 
+/** A placement in one epoch: whose key a fence takes away. */
+export interface KeyHolder {
+  readonly placement: string;
+  readonly epoch: number;
+}
+
+/** Takes the keys of placements away; there is one only where the storage gives each placement a key of its own. Every call is idempotent. */
+export interface FencePort {
+  /** Sees that the key is let in everywhere: to be done, and remembered, before `apply`. @throws AppError `fence-unproven`. */
+  assertOpen(holder: KeyHolder, signal: AbortSignal): Promise<void>;
+  /** After it the store takes nothing more of this key, also nothing that had begun before. @throws AppError `fence-unproven`. */
+  apply(holder: KeyHolder, signal: AbortSignal): Promise<FenceRecord>;
+  /** Only orders it, without proof: for a holder that is known to be gone. */
+  disable(holder: KeyHolder, signal: AbortSignal): Promise<void>;
+}
+
 /** The operation's records. */
 export interface RecordsPort {
   /** Written before a lease write, so that a lease can never be newer than the records unless the records are old. */
   raiseEpoch(epoch: number): Promise<void>;
   mark(moments: Partial<DowntimeLedger>): Promise<void>;
   saveReceipt(receipt: VerifiedReceipt): Promise<void>;
+  /** Kept with the operation for ever: what took a receipt's place, or stood beside one. */
+  saveFence(fence: FenceRecord, possibleLoss: boolean): Promise<void>;
   /** The pivot: the placement record and the route are switched, in one transaction with the operation's state. Idempotent. */
   commit(epoch: number): Promise<void>;
   /** The current epoch after taking back. */
@@ -98,6 +117,8 @@ export interface DeployPorts {
   readonly lease: LeasePort;
   readonly records: RecordsPort;
   readonly clock: Clock;
+  /** Null: the storage has no fence. */
+  readonly fence: FencePort | null;
 }
 
 export interface MigratePorts extends DeployPorts {

@@ -35,6 +35,9 @@ export async function removeTarget({ intents, ports, signal }: UndoCtx): Promise
       "lease-mismatch",
       `cannot remove the target ${ports.target.placement}: it holds the lease`,
     );
+  const planned = intents["handOver"] as PlannedGrant | undefined;
+  if (planned !== undefined)
+    await ports.fence?.disable({ placement: ports.target.placement, epoch: planned.epoch }, signal);
   await ports.target.remove(signal);
   await ports.records.retire(ports.target.placement);
 }

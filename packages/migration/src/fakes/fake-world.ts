@@ -1,9 +1,18 @@
 import { AppError } from "@baton/protocol";
-import { type Lease, type ProbeResult, applyLeaseWrite, changeLease, leaseKey, readLease } from "@baton/storage";
+import {
+  type Lease,
+  type ProbeResult,
+  applyLeaseWrite,
+  changeLease,
+  leaseKey,
+  readLease,
+} from "@baton/storage";
+import type { FenceRecord } from "@baton/storage/fence";
 import { createMemoryBucket, createTestClock } from "@baton/storage/testing";
-import type { DeployInput, MigratePorts, VerifiedReceipt } from "../ports.ts";
+import type { DeployInput, FencePort, MigratePorts, VerifiedReceipt } from "../ports.ts";
 import type { Progress, SagaEnd } from "../progress.port.ts";
 import { receiptTopic } from "../source-steps.ts";
+import { createFakeFence } from "./fake-fence.ts";
 import { FakePlacement } from "./fake-placement.ts";
 import { createJournal } from "./memory-engine.ts";
 
@@ -64,8 +73,12 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
     state: "open",
     retired: [] as string[],
     receipts: [] as VerifiedReceipt[],
+    fences: [] as FenceRecord[],
+    possibleLoss: false,
   };
-  const ports: MigratePorts = {
+  const fence = createFakeFence();
+  const ports: Omit<MigratePorts, "fence"> & { fence: FencePort | null } = {
+    fence: null,
     source,
     target,
     clock: { now: () => new Date(0), wait: () => Promise.resolve() },
@@ -84,6 +97,10 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
       mark: () => Promise.resolve(),
       saveReceipt: async (receipt) => {
         records.receipts.push(receipt);
+      },
+      saveFence: async (record, possibleLoss) => {
+        records.fences.push(record);
+        records.possibleLoss = possibleLoss;
       },
       commit: async (epoch) => {
         if (records.state === "rolling-back")
@@ -142,6 +159,8 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
     holders,
     /** The application served on the source before the operation. */
     wasServing: false,
+    /** To be put into the ports where the storage shall have one. */
+    fence,
     journal,
     ports,
     progress,

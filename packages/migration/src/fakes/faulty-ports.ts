@@ -81,13 +81,14 @@ export function createFaultyPorts(
     calls,
     deliverLate: () => deliver(Infinity),
     open(die) {
-      const { source, target, lease, records, clock } = ports;
+      const { source, target, lease, records, clock, fence } = ports;
       return {
         clock,
         source: faulty(source, "source", die),
         target: faulty(target, "target", die),
         lease: faulty(lease, "lease", die),
         records: faulty(records, "records", die),
+        fence: fence === null ? null : faulty(fence, "fence", die),
       };
     },
   };

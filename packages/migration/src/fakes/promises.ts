@@ -30,7 +30,8 @@ export function brokenPromises(world: FakeWorld, end: SagaEnd): readonly string[
     serves(target);
     if (world.wasServing) {
       check("P3: the source was not retired", source.state === "removed");
-      check("P2: what the source acknowledged may be lost", !source.lostWrites);
+      check("P2: what the source acknowledged may be lost", !source.lostWrites || records.possibleLoss);
+      check("P4: a possible loss has no fence on record", !records.possibleLoss || records.fences.length > 0);
       check("P4: the stop has no receipt", records.receipts.length > 0);
     }
   }
