@@ -7,11 +7,17 @@
  *     afterAll(() => bed.close(), bedMs);
  */
 import { execFile, spawnSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { AccessKey } from "@baton/protocol";
 import type { IfMatchForm } from "@baton/storage";
+import {
+  type Identities,
+  createCephIdentities,
+  createMinioIdentities,
+  openBucketPolicy,
+} from "@baton/storage/fence";
 import type { NeededPart } from "../reporter/needed-part.ts";
 import { signedRequest } from "./signed-request.ts";
 
@@ -24,12 +30,21 @@ export interface StoreBed {
   readonly region: string;
   readonly ifMatch: IfMatchForm;
   readonly root: AccessKey;
+  /** Longer than the store was seen to wait for the rest of a body. */
+  readonly settleMs: number;
   /** Empty, with a random name. */
   makeBucket(params?: { readonly versioned?: boolean }): Promise<string>;
   /** A session that may write and remove below the prefix only, and read and list the whole bucket. */
   narrow(bucket: string, prefix: string): Promise<AccessKey>;
+  /** By the first endpoint's administration. */
+  openIdentities(bound: Bound): Identities;
   /** Stops the server, unless it was up before. */
   close(): Promise<void>;
+}
+
+interface Bound {
+  readonly bucket: string;
+  readonly prefix: string;
 }
 
 export interface FoundStore {
@@ -46,6 +61,14 @@ interface Kind {
   readonly role: string | null;
   /** The ports of the bed, by which a second endpoint is asked for. */
   readonly secondPort: readonly [variable: string, value: string];
+  readonly settleMs: number;
+  readonly openIdentities: (binding: Binding) => Identities;
+}
+
+interface Binding extends Bound {
+  readonly endpoint: string;
+  readonly region: string;
+  readonly admin: () => Promise<AccessKey>;
 }
 
 export const ceph = findStore({
@@ -54,6 +77,9 @@ export const ceph = findStore({
   ifMatch: "bare",
   role: "arn:aws:iam:::role/testbed",
   secondPort: ["TESTBED_S3_PORT2", "19003"],
+  settleMs: 70_000,
+  openIdentities: (binding) =>
+    createCephIdentities({ ...binding, policy: openBucketPolicy({ ...binding, accessKey: binding.admin }) }),
 });
 
 export const minio = findStore({
@@ -62,6 +88,12 @@ export const minio = findStore({
   ifMatch: "quoted",
   role: null,
   secondPort: ["TESTBED_MINIO_PORT2", "19011"],
+  settleMs: 70_000,
+  openIdentities: (binding) =>
+    createMinioIdentities({
+      ...binding,
+      secretOf: (identity) => createHash("sha256").update(`test ${identity}`).digest("hex"),
+    }),
 });
 
 function findStore(kind: Kind): FoundStore {
@@ -100,6 +132,9 @@ async function open(kind: Kind): Promise<StoreBed> {
     region: setting("AWS_REGION"),
     ifMatch: kind.ifMatch,
     root,
+    settleMs: kind.settleMs,
+    openIdentities: (bound) =>
+      kind.openIdentities({ ...bound, endpoint, region: setting("AWS_REGION"), admin: async () => root }),
     async makeBucket({ versioned = false } = {}) {
       const bucket = `t-${randomBytes(8).toString("hex")}`;
       const put = { endpoint, accessKey: root, method: "PUT" } as const;
