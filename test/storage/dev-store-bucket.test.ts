@@ -12,7 +12,9 @@ const accessKey = { accessKeyId: "CONTROLKEY", secretAccessKey: "control-secret-
 const capabilities = {
   versioning: "unknown",
   versions: false,
+  nestedKeys: true,
   multipart: false,
+  uploadsByPrefix: false,
   conditionalComplete: false,
   conditionalRemove: true,
   presign: false,

@@ -51,12 +51,11 @@ export function openBucketTransport(location: S3Location): BucketTransport {
     handle: async (outgoing, options) => {
       const { doing, root, requestTimeout: timeoutMs, abortSignal } = options;
       const url = urlOf(outgoing);
-      const { body } = outgoing;
       const { open } = await transport;
       const answer = await exchange({
         request: { doing, timeoutMs },
         endpoint,
-        body: typeof body === "string" ? Buffer.from(body) : body,
+        body: typeof outgoing.body === "string" ? Buffer.from(outgoing.body) : outgoing.body,
         open: () =>
           open(url, {
             method: outgoing.method,
@@ -66,7 +65,8 @@ export function openBucketTransport(location: S3Location): BucketTransport {
       });
       assertAnswer({ answer, root, doing, location });
       const headers: Record<string, string> = answer.etag === undefined ? {} : { etag: answer.etag };
-      return { response: { statusCode: answer.status, headers, body: answer.body } };
+      const body = root?.startsWith("List") === true ? withoutUnread(answer.body) : answer.body;
+      return { response: { statusCode: answer.status, headers, body } };
     },
     destroy: () => void transport.then(({ close }) => close()),
   };
@@ -123,4 +123,13 @@ function rootOf(body: Uint8Array): string | undefined {
 function isWhole(body: Uint8Array, root: string): boolean {
   const tail = Buffer.from(body.subarray(-256)).toString("utf8").trimEnd();
   return tail.endsWith(`</${root}>`) || new RegExp(`<${root}[^<>]*/>$`).test(tail);
+}
+
+/**
+ * A listing without what nobody reads: of a thousand entries the SDK makes objects and dates all the same, which doubles the garbage and is a
+ * third of the work. Markup cannot stand in the text of an element, so what matches is one.
+ */
+function withoutUnread({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array {
+  const text = Buffer.from(buffer, byteOffset, byteLength).toString("utf8");
+  return Buffer.from(text.replace(/<(Owner|LastModified|StorageClass)>.*?<\/\1>/gs, ""));
 }

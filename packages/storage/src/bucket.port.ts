@@ -61,7 +61,10 @@ export interface BucketPort {
   /** Everything below the prefix. Only a store that says that it lists no versions is asked for its current objects instead. */
   listVersions(params: ListingLimit & { readonly prefix: string }): AsyncIterable<VersionPage>;
   readVersioning(params: RequestLimit): Promise<Versioning>;
-  /** Multipart uploads below the prefix that were neither completed nor aborted: all of them. */
+  /**
+   * Multipart uploads below the prefix that were neither completed nor aborted: all that the store lists, which on MinIO are those of the very
+   * key alone. See `findOpenUploads`, which finds that out.
+   */
   listUploads(params: ListingLimit & { readonly prefix: string }): Promise<readonly OpenUpload[]>;
   /** Idempotent; absence is fine. Parts that are still arriving may survive it: list again afterwards. */
   abortUpload(params: RequestLimit & OpenUpload): Promise<void>;

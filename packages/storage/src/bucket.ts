@@ -7,3 +7,6 @@ export { diffInventories } from "./inventory-difference.ts";
 export type { InventoryChange, InventoryDifference } from "./inventory-difference.ts";
 export { renderDifference } from "./inventory-text.ts";
 export { openProbeDoor } from "./probe/open-door.ts";
+export { findOpenUploads } from "./open-uploads.ts";
+export type { OpenUploads } from "./open-uploads.ts";
+export { listsNestedKeys } from "./nested-keys.ts";
