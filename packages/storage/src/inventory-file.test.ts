@@ -80,21 +80,24 @@ describe("an inventory's file", () => {
     await expect(read(fileOf("never"))).rejects.toMatchObject({ code: "ENOENT" });
   });
 
-  it("that is cut anywhere cannot be read", async () => {
+  it("that is cut cannot be read, wherever it is", async () => {
     const few = entries.slice(0, 3);
     await inventoryOf(few, { file: fileOf("few") });
     const bytes = await readFile(fileOf("few"));
     const lines = gunzipSync(bytes);
+    // Every seventh byte, and every end of a line and the byte before it; then compressed anew, as an editor would leave it.
+    const isEnd = (length: number): boolean => lines[length] === 0x0a || lines[length - 1] === 0x0a;
     const cuts = [
-      ...Array.from(bytes.keys(), (length) => bytes.subarray(0, length)),
-      // The same, but compressed anew: what an editor would leave.
-      ...Array.from(lines.keys(), (length) => gzipSync(lines.subarray(0, length))),
+      ...[...bytes.keys()]
+        .filter((n) => n % 7 === 0 || n > bytes.length - 12)
+        .map((n) => bytes.subarray(0, n)),
+      ...[...lines.keys()].filter((n) => n % 7 === 0 || isEnd(n)).map((n) => gzipSync(lines.subarray(0, n))),
     ];
     for (const cut of cuts) {
       await writeFile(fileOf("cut"), cut);
       await expect(read(fileOf("cut"))).rejects.toMatchObject({ code: "internal" });
     }
-    expect(cuts.length).toBeGreaterThan(300);
+    expect(cuts.length).toBeGreaterThan(60);
   });
 
   it.each([
