@@ -205,11 +205,11 @@ describe("a stop in the bucket that is refused changes nothing, and its asker le
   });
 
   it.each([
-    ["an expired token", "token-expired", { now: new Date(Date.now() - 60_000) }],
-    ["one from a clock far ahead", "unauthenticated", { now: new Date(Date.now() + 60_000) }],
-    ["one for another placement", "token-foreign", { placement: newPlacementId() }],
+    ["an expired token", "token-expired", () => ({ now: new Date(Date.now() - 60_000) })],
+    ["one from a clock far ahead", "unauthenticated", () => ({ now: new Date(Date.now() + 60_000) })],
+    ["one for another placement", "token-foreign", () => ({ placement: newPlacementId() })],
   ])("with %s", async (_, code, more) => {
-    expect(await answerTo("stop", await bed.sign(stopOf(), epoch, more))).toEqual(refusal(code));
+    expect(await answerTo("stop", await bed.sign(stopOf(), epoch, more()))).toEqual(refusal(code));
     await expectUntouched();
   });
 
