@@ -5,7 +5,8 @@ import { AppError, type PrivateKey, type Verify, isAppError, verifyReceipt } fro
 import { request } from "undici";
 import type { PlacementRecord, PlacementRecords } from "../records/placement-records.ts";
 import { createBucketChannel } from "./bucket-channel.ts";
-import { openControlStore, readDataKey } from "./storages.ts";
+import { type PlacementKeys, keyEnvironment } from "./placement-keys.ts";
+import { openControlStore } from "./storages.ts";
 
 const clusterTimeoutMs = 30_000;
 /** How long an agent is tried by network before it is asked through the bucket. */
@@ -20,6 +21,7 @@ export interface PlacementPortParams {
   readonly cluster: Cluster;
   readonly spec: PlacementSpec;
   readonly signingKey: PrivateKey;
+  readonly keys: PlacementKeys;
   /** Hands a receipt that came through the bucket to the operation that waits for it. */
   readonly deliver?: ((operation: string, key: string, jws: string) => Promise<void>) | undefined;
 }
@@ -29,7 +31,7 @@ export interface PlacementPortParams {
  * be reached by network is asked through the bucket, for all but what carries data keys.
  */
 export function createPlacementPort(params: PlacementPortParams): PlacementPort {
-  const { operation, record, records, cluster, spec, signingKey, deliver } = params;
+  const { operation, record, records, cluster, spec, signingKey, keys, deliver } = params;
   const placement = record.id;
   let known: { readonly placed: PlacedAgent; readonly client: AgentClient } | undefined;
 
@@ -89,7 +91,8 @@ export function createPlacementPort(params: PlacementPortParams): PlacementPort 
       return await withAgent(limit, (client) => work(client, limit), directMs);
     } catch (error) {
       if (signal.aborted || !isAppError(error)) throw error;
-      if (error.code === "cluster-unavailable") await cluster.witness({ placement, timeoutMs: directMs });
+      if (error.code === "cluster-unavailable")
+        await cluster.witness({ placement, timeoutMs: clusterTimeoutMs });
       else if (error.code !== "agent-unreachable") throw error;
       known = undefined;
       return throughBucket();
@@ -112,6 +115,7 @@ export function createPlacementPort(params: PlacementPortParams): PlacementPort 
     cluster: cluster.name,
     checkCluster: () => cluster.check({ timeoutMs: clusterTimeoutMs }),
     async place(signal) {
+      await keys.prepare();
       const { client } = await adopt(await cluster.place({ spec, timeoutMs: clusterTimeoutMs }));
       return client.status(signal);
     },
@@ -147,10 +151,7 @@ export function createPlacementPort(params: PlacementPortParams): PlacementPort 
     },
     verifyReceipt: verified,
     async start(command, signal) {
-      const { accessKeyId, secretAccessKey } = await readDataKey(record.storage, cluster.name);
-      const body = {
-        environment: { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey },
-      };
+      const body = { environment: keyEnvironment(await keys.issue(command.epoch)) };
       return withAgent(signal, (client) => client.start({ operation, ...command, body }, signal));
     },
     async burn(command, signal) {
