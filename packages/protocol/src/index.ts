@@ -19,9 +19,19 @@ export { type StartResult, agentStatusSchema, confirmationSchema, cookieVariable
 export { type Hook, type HookInput, type Verify, hookSchema, longestStopMs } from "./hook.ts";
 export { type Signal, parseSignal, signalName } from "./signals.ts";
 export type { ApplicationManifest, ClusterManifest, Manifest, StorageManifest } from "./manifest.ts";
-export type { FenceManifest } from "./manifest.ts";
 export { type AccessKey, type SecretReference, accessKeySchema, manifestSchemas } from "./manifest.ts";
-export { prefixSchema } from "./manifest.ts";
+export { type FenceManifest, prefixSchema } from "./manifest.ts";
 export { operationRequestSchema, operationSchema, routeSchema } from "./operation.ts";
-export type { DowntimeLedger, Operation, OperationRequest, OperationState, Route } from "./operation.ts";
+export type {
+  DowntimeLedger,
+  FenceRecord,
+  Operation,
+  OperationRequest,
+  OperationState,
+  Route,
+} from "./operation.ts";
 export type { StepRecord, StepState } from "./operation.ts";
+export { probeRequestSchema, rotationRequestSchema } from "./storage-view.ts";
+export { rotationSchema, storageViewSchema } from "./storage-view.ts";
+export type { InFlightRecord, ProbeRecord, ProbeVerdict, StorageView } from "./storage-view.ts";
+export type { ProbeRequest, Rotation, RotationRequest } from "./storage-view.ts";

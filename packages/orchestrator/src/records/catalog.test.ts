@@ -3,10 +3,12 @@ import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import {
   type RecordsBed,
+  applicationManifest,
   clusterManifest,
   openRecordsBed,
   storageManifest,
 } from "../fixtures/records-bed.ts";
+import { ProbeRecords } from "./probe-records.ts";
 
 let bed: RecordsBed;
 beforeAll(async () => {
@@ -69,6 +71,66 @@ describe("the catalog", () => {
       return { put: settled };
     });
     expect(await put).toMatchObject({ code: "in-use" });
+  });
+
+  it("tells who uses a storage: whoever names it, and whoever has a placement on it", async () => {
+    const { application, target } = await bed.deployed();
+    const { storage } = await bed.catalog.application(application);
+    expect(await bed.catalog.usersOf(storage)).toEqual([{ name: application, placements: 1 }]);
+    await bed.catalog.putStorage(storageManifest("spare"));
+    const manifest = await bed.catalog.application(application);
+    await bed.catalog.putApplication({ ...manifest, storage: "spare" });
+    expect(await bed.catalog.usersOf(storage)).toEqual([{ name: application, placements: 1 }]);
+    expect(await bed.catalog.usersOf("spare")).toEqual([{ name: application, placements: 0 }]);
+    await bed.placements.retire(target);
+    expect(await bed.catalog.usersOf(storage)).toEqual([]);
+  });
+
+  it("removes a storage, and what was seen of it, once nobody uses it", async () => {
+    const { application, target } = await bed.deployed();
+    const manifest = await bed.catalog.application(application);
+    const { storage } = manifest;
+    const refused = (what: string) => ({ code: "in-use", message: expect.stringContaining(what) as string });
+    await expect(bed.catalog.removeStorage(storage)).rejects.toMatchObject(refused("has a placement on it"));
+    await bed.placements.retire(target);
+    await expect(bed.catalog.removeStorage(storage)).rejects.toMatchObject(refused("names it"));
+    await bed.catalog.putStorage(storageManifest("spare"));
+    await bed.catalog.putApplication({ ...manifest, storage: "spare" });
+    const probes = new ProbeRecords(bed.database);
+    const failure = { code: "internal", detail: "it" };
+    for (const name of [storage, "spare"])
+      await probes.addInFlight({ storage: name, subject: "it" }, failure);
+
+    await bed.catalog.removeStorage(storage);
+    await expect(bed.catalog.storage(storage)).rejects.toMatchObject({ code: "unknown-storage" });
+    expect(await probes.inFlight({ storage, subject: "it" })).toBeNull();
+    expect(await probes.inFlight({ storage: "spare", subject: "it" })).not.toBeNull();
+    await expect(bed.catalog.removeStorage(storage)).rejects.toMatchObject({ code: "unknown-storage" });
+    // What it served is still on record.
+    expect((await bed.placements.find(target)).storage.name).toBe(storage);
+  });
+
+  it("does not remove a storage that an application is just being given", async () => {
+    await bed.catalog.putStorage(storageManifest("wanted"));
+    const { removed } = await bed.database.transaction().execute(async (transaction) => {
+      await transaction
+        .selectFrom("storages")
+        .select("name")
+        .where("name", "=", "wanted")
+        .forKeyShare()
+        .execute();
+      await transaction
+        .insertInto("applications")
+        .values({ name: "newcomer", manifest: JSON.stringify(applicationManifest("newcomer", "wanted")) })
+        .execute();
+      const settled = bed.catalog.removeStorage("wanted").catch((error: unknown) => error);
+      await vi.waitFor(async () => {
+        const waiting = sql`select 1 from pg_stat_activity where wait_event_type = 'Lock'`;
+        expect((await waiting.execute(bed.database)).rows).toHaveLength(1);
+      });
+      return { removed: settled };
+    });
+    expect(await removed).toMatchObject({ code: "in-use" });
   });
 
   it("names what there is where it has not what is asked for", async () => {

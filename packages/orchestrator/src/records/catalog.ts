@@ -6,7 +6,14 @@ import {
 } from "@baton/protocol";
 import { type Kysely, sql } from "kysely";
 import type { Database } from "./database.ts";
+import type { ProbeTable } from "./probe-records.ts";
 import type { Schema } from "./schema.ts";
+
+export interface StorageUser {
+  readonly name: string;
+  /** That are not retired. */
+  readonly placements: number;
+}
 
 /** What people declare: clusters, storages, applications. Applying the same manifest twice changes nothing. */
 export class Catalog {
@@ -55,6 +62,12 @@ export class Catalog {
     );
   }
 
+  async storages(): Promise<readonly StorageManifest[]> {
+    return (await this.#database.selectFrom("storages").select("manifest").orderBy("name").execute()).map(
+      (row) => row.manifest,
+    );
+  }
+
   async applications(): Promise<readonly ApplicationManifest[]> {
     return (await this.#database.selectFrom("applications").select("manifest").orderBy("name").execute()).map(
       (row) => row.manifest,
@@ -87,15 +100,62 @@ export class Catalog {
   }
 
   async putApplication(manifest: ApplicationManifest): Promise<void> {
-    await this.storage(manifest.storage);
     const text = JSON.stringify(manifest);
-    await this.#database
-      .insertInto("applications")
-      .values({ name: manifest.name, manifest: text })
-      .onConflict((conflict) =>
-        conflict.column("name").doUpdateSet({ manifest: text, updated_at: sql<Date>`now()` }),
-      )
-      .execute();
+    const isDeclared = await this.#database.transaction().execute(async (transaction) => {
+      // A storage that is being removed at this moment: one waits for the other.
+      const storage = await transaction
+        .selectFrom("storages")
+        .select("name")
+        .where("name", "=", manifest.storage)
+        .forKeyShare()
+        .executeTakeFirst();
+      if (storage === undefined) return false;
+      await transaction
+        .insertInto("applications")
+        .values({ name: manifest.name, manifest: text })
+        .onConflict((conflict) =>
+          conflict.column("name").doUpdateSet({ manifest: text, updated_at: sql<Date>`now()` }),
+        )
+        .execute();
+      return true;
+    });
+    // Throws, with the names that there are.
+    if (!isDeclared) await this.storage(manifest.storage);
+  }
+
+  /** Applications that name the storage or have a placement on it that is not retired, with how many. */
+  async usersOf(storage: string): Promise<readonly StorageUser[]> {
+    return usersOf(this.#database, storage);
+  }
+
+  /**
+   * Forgets a storage and what was seen of it; nothing in the bucket is touched.
+   *
+   * @throws `unknown-storage`; `in-use` while an application names it or a placement that is not retired uses it.
+   */
+  async removeStorage(name: string): Promise<void> {
+    const isRemoved = await this.#database.transaction().execute(async (transaction) => {
+      const row = await transaction
+        .selectFrom("storages")
+        .select("name")
+        .where("name", "=", name)
+        .forUpdate()
+        .executeTakeFirst();
+      if (row === undefined) return false;
+      const [user] = await usersOf(transaction, name);
+      if (user !== undefined)
+        throw new AppError(
+          "in-use",
+          user.placements > 0
+            ? `cannot remove storage "${name}": application "${user.name}" has ${user.placements === 1 ? "a placement" : `${user.placements} placements`} on it; nothing was changed`
+            : `cannot remove storage "${name}": application "${user.name}" names it; apply the application with another storage first`,
+        );
+      await transaction.deleteFrom("storages").where("name", "=", name).execute();
+      await transaction.withTables<ProbeTable>().deleteFrom("probes").where("storage", "=", name).execute();
+      return true;
+    });
+    // Throws, with the names that there are.
+    if (!isRemoved) await this.storage(name);
   }
 
   async #put(
@@ -128,6 +188,29 @@ export class Catalog {
         .execute();
     });
   }
+}
+
+async function usersOf(database: Kysely<Schema>, storage: string): Promise<readonly StorageUser[]> {
+  const rows = await database
+    .selectFrom("applications")
+    .select((row) => [
+      "applications.name",
+      row
+        .selectFrom("placements")
+        .innerJoin("deployments", "deployments.id", "placements.deployment")
+        .select((count) => count.fn.countAll<string>().as("count"))
+        .whereRef("placements.application", "=", "applications.name")
+        .where("placements.retired_at", "is", null)
+        .where(sql<string>`deployments.storage ->> 'name'`, "=", storage)
+        .as("placements"),
+      sql<boolean>`applications.manifest ->> 'storage' = ${storage}`.as("names"),
+    ])
+    .orderBy("applications.name")
+    .execute();
+  return rows
+    .map(({ name, placements, names }) => ({ name, placements: Number(placements), names }))
+    .filter(({ placements, names }) => names || placements > 0)
+    .map(({ name, placements }) => ({ name, placements }));
 }
 
 function missing(
