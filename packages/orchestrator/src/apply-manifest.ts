@@ -1,12 +1,12 @@
 import { type Cluster, openProcessCluster } from "@baton/clusters";
 import { AppError, type ClusterManifest, type Manifest, type StorageManifest } from "@baton/protocol";
-import { assertProbe } from "@baton/storage";
 import type { Logger } from "pino";
-import { probeBinding } from "./ports/probe-binding.ts";
 import type { Catalog } from "./records/catalog.ts";
+import { assertCertificates } from "./storages/assert-certificates.ts";
+import type { StorageProbes } from "./storages/storage-probes.ts";
+import { assertVerdict } from "./storages/verdict.ts";
 
 const checkTimeoutMs = 5_000;
-const probeTimeoutMs = 30_000;
 
 export type OpenCluster = (manifest: ClusterManifest) => Cluster;
 
@@ -20,10 +20,15 @@ export function clusterOpener(agentCommand: readonly string[], log: Logger): Ope
     });
 }
 
+export interface ApplyParams {
+  readonly catalog: Catalog;
+  readonly openCluster: OpenCluster;
+  readonly probes: StorageProbes;
+}
+
 /** A storage is probed and a cluster checked before they are taken: what cannot work is refused where it is declared. */
 export async function applyManifest(
-  catalog: Catalog,
-  openCluster: OpenCluster,
+  { catalog, openCluster, probes }: ApplyParams,
   manifest: Manifest,
 ): Promise<Manifest> {
   switch (manifest.kind) {
@@ -32,7 +37,7 @@ export async function applyManifest(
       await catalog.putCluster(manifest);
       return manifest;
     case "storage": {
-      const storage = await checkStorage(manifest);
+      const storage = await checkStorage(probes, manifest);
       await catalog.putStorage(storage);
       return storage;
     }
@@ -42,23 +47,16 @@ export async function applyManifest(
   }
 }
 
-/** Probed with every data key that placements may be given. @returns the manifest with the form of If-Match that was found. */
-async function checkStorage(manifest: StorageManifest): Promise<StorageManifest> {
-  const { name, credentials } = manifest;
-  let storage = manifest;
-  for (const cluster of [null, ...Object.keys(credentials.dataByCluster)]) {
-    const probe = await probeBinding({ storage, cluster, timeoutMs: probeTimeoutMs });
-    assertProbe(
-      probe,
-      `storage "${name}" with ${cluster === null ? "the data key" : `the data key of ${cluster}`}`,
+/** @returns the manifest with the form of If-Match that was found. */
+async function checkStorage(probes: StorageProbes, storage: StorageManifest): Promise<StorageManifest> {
+  assertCertificates(storage);
+  const verdict = await probes.probe(storage, { thorough: false });
+  assertVerdict(storage.name, verdict);
+  const { ifMatch } = verdict;
+  if (storage.ifMatch !== undefined && storage.ifMatch !== ifMatch)
+    throw new AppError(
+      "storage-conditions",
+      `cannot use storage "${storage.name}": it says that the store wants ETags ${storage.ifMatch} in If-Match, and the store wants them ${ifMatch}; leave "ifMatch" out`,
     );
-    const { ifMatch } = probe;
-    if (storage.ifMatch !== undefined && storage.ifMatch !== ifMatch)
-      throw new AppError(
-        "storage-conditions",
-        `cannot use storage "${name}": it says that the store wants ETags ${storage.ifMatch} in If-Match, and the store wants them ${ifMatch}; leave "ifMatch" out`,
-      );
-    storage = { ...storage, ifMatch };
-  }
-  return storage;
+  return { ...storage, ifMatch };
 }

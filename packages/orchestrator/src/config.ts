@@ -8,6 +8,8 @@ export interface OrchestratorConfig {
   readonly databaseUrl?: string | undefined;
   /** What the `process` driver executes as agent; gets `run --config FILE`. */
   readonly agentCommand: readonly string[];
+  /** How often every storage is probed, in ms; once a day by default. */
+  readonly probeEveryMs?: number | undefined;
   /** A planted fault, for demonstrations and tests only. */
   readonly fault?: string | undefined;
   readonly logLevel: "silent" | "error" | "warn" | "info" | "debug";

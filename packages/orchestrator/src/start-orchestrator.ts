@@ -9,6 +9,7 @@ import type { OrchestratorConfig } from "./config.ts";
 import { confirmReceipt } from "./confirm-receipt.ts";
 import { launchOperationEngine } from "./engine/operation-engine.ts";
 import { plantFault } from "./engine/planted-faults.ts";
+import { scheduleProbes } from "./engine/probe-schedule.ts";
 import { reconcileLeases } from "./engine/reconcile-leases.ts";
 import { repeat } from "./engine/repeat.ts";
 import { sweep } from "./engine/sweep.ts";
@@ -19,9 +20,14 @@ import { openDatabase } from "./records/database.ts";
 import { insertOperation } from "./records/new-operation.ts";
 import { OperationRecords } from "./records/operation-records.ts";
 import { PlacementRecords } from "./records/placement-records.ts";
+import { ProbeRecords } from "./records/probe-records.ts";
+import { createStorageService } from "./storages/storage-service.ts";
+import { StorageProbes } from "./storages/storage-probes.ts";
 import { openStateDirectory, writeFileDurably } from "./state-directory.ts";
 
 const sweepEveryMs = 5_000;
+const dayMs = 86_400_000;
+const inFlightLimitMs = 180_000;
 const migrations = new URL("../migrations/", import.meta.url);
 
 export interface RunningOrchestrator {
@@ -70,6 +76,13 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
     const catalog = new Catalog(database);
     const operations = new OperationRecords(database);
     const placements = new PlacementRecords(database);
+    const probeRecords = new ProbeRecords(database);
+    const probes = new StorageProbes({
+      records: probeRecords,
+      signal: closing.signal,
+      inFlightLimitMs,
+    });
+    undo.push(() => probes.end());
     const openCluster = clusterOpener(config.agentCommand, log);
     const cluster = async (name: string) => openCluster(await catalog.cluster(name));
     const reconciled = await reconcileLeases({ placements, installation, log, signal: closing.signal });
@@ -84,6 +97,7 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
           database,
           operations,
           placements,
+          probeRecords,
           cluster,
           signingKey,
           commandKey: publicKeyOf(signingKey),
@@ -106,12 +120,24 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
     await sweep(sweeping);
     undo.push(repeat(sweepEveryMs, () => sweep(sweeping), log));
 
+    undo.push(
+      scheduleProbes({
+        storages: () => catalog.storages(),
+        records: probeRecords,
+        probes,
+        everyMs: { probe: config.probeEveryMs ?? dayMs, inFlight: 30 * dayMs },
+        log,
+        signal: closing.signal,
+      }),
+    );
+
     late.deps = {
       adminToken,
       log,
       clusters: () => catalog.clusters(),
       applications: () => catalog.applications(),
-      apply: (manifest) => applyManifest(catalog, openCluster, manifest),
+      storages: createStorageService({ catalog, records: probeRecords, probes }),
+      apply: (manifest) => applyManifest({ catalog, openCluster, probes }, manifest),
       route: (application) => placements.route(application),
       operations: (application) => operations.list(application),
       operation: (id, { after, waitMs }) => operations.waitForChange(id, after, waitMs),

@@ -17,6 +17,9 @@ import {
   openRecordsBed,
   storageManifest,
 } from "../fixtures/records-bed.ts";
+import { ProbeRecords } from "../records/probe-records.ts";
+import { StorageProbes } from "../storages/storage-probes.ts";
+import { createStorageService } from "../storages/storage-service.ts";
 import { type AppDeps, createApp } from "./create-app.ts";
 
 const adminToken = "the-admin-token";
@@ -35,11 +38,18 @@ beforeEach(() => {
   delivered = [];
   logged.length = 0;
   const { catalog, operations, placements } = bed;
+  const records = new ProbeRecords(bed.database);
+  const probes = new StorageProbes({
+    records,
+    signal: new AbortController().signal,
+    inFlightLimitMs: 1_000,
+  });
   deps = {
     adminToken,
     log,
     clusters: () => catalog.clusters(),
     applications: () => catalog.applications(),
+    storages: createStorageService({ catalog, records, probes }),
     async apply(manifest) {
       if (manifest.kind === "cluster") await catalog.putCluster(manifest);
       else if (manifest.kind === "storage") await catalog.putStorage(manifest);

@@ -13,8 +13,10 @@ import { bodyLimit } from "hono/body-limit";
 import * as v from "valibot";
 import type { Logger } from "pino";
 import { requireAdminToken } from "./admin-token.ts";
+import type { StorageService } from "../storages/storage-service.ts";
 import { problemResponse } from "./problems.ts";
 import { readBody } from "./read-body.ts";
+import { routeStorages } from "./storages.ts";
 
 export interface AppDeps {
   readonly adminToken: string;
@@ -22,6 +24,7 @@ export interface AppDeps {
   apply(manifest: Manifest): Promise<Manifest>;
   clusters(): Promise<readonly ClusterManifest[]>;
   applications(): Promise<readonly ApplicationManifest[]>;
+  readonly storages: StorageService;
   route(application: string): Promise<Route>;
   startOperation(request: OperationRequest): Promise<Operation>;
   operation(id: string, wait: { readonly after: number; readonly waitMs: number }): Promise<Operation | null>;
@@ -86,6 +89,7 @@ export function createApp(deps: AppDeps): Hono {
       return context.json(await deps.apply(manifest));
     });
   app.get("/v1/clusters", async (context) => context.json({ items: await deps.clusters() }));
+  app.route("/v1/storages", routeStorages(deps.storages));
   app.get("/v1/applications", async (context) => context.json({ items: await deps.applications() }));
   app.get("/v1/applications/:name/route", async (context) =>
     context.json(await deps.route(context.req.param("name"))),

@@ -1,13 +1,18 @@
+import { createHash } from "node:crypto";
 import { AppError, type StorageManifest } from "@baton/protocol";
-import { type ProbeResult, probeStorage } from "@baton/storage";
+import { type ProbeDoor, type ProbeResult, probeStorage } from "@baton/storage";
 import { openProbeDoor } from "@baton/storage/bucket";
+import type { ProbeSubject } from "../records/probe-records.ts";
+import { greetEndpoint } from "./greet-endpoint.ts";
 import { readAccessKey } from "./secrets.ts";
 import { placeOn, placesOf, readDataKey } from "./storages.ts";
+
+const greetTimeoutMs = 5_000;
 
 /**
  * Probes a binding at all its endpoints, with the key that placements on `cluster` get.
  *
- * @throws what `probeStorage` throws; `secret-unavailable` for keys that cannot be read.
+ * @throws what `probeStorage` throws; `secret-unavailable` for keys that cannot be read; the reason of `signal`.
  */
 export async function probeBinding(params: {
   readonly storage: StorageManifest;
@@ -15,22 +20,73 @@ export async function probeBinding(params: {
   readonly cluster: string | null;
   readonly timeoutMs: number;
   readonly thorough?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
 }): Promise<ProbeResult> {
-  const { storage, cluster, timeoutMs, thorough } = params;
+  const { storage, cluster, timeoutMs, thorough, signal = never } = params;
+  const { ca } = placeOn(storage, cluster);
+  return withDoors({ storage, cluster, signal }, async (doors) => {
+    const greetMs = Math.min(greetTimeoutMs, timeoutMs);
+    await Promise.all(doors.map(({ endpoint }) => greetEndpoint({ endpoint, timeoutMs: greetMs, signal })));
+    return probeStorage({ doors, prefix: storage.prefix, timeoutMs, thorough, ca });
+  });
+}
+
+const never = new AbortController().signal;
+
+type Doors = readonly [ProbeDoor, ...ProbeDoor[]];
+
+/** Opens every endpoint for as long as `use` takes; an abort ends what it has under way, and it with it. */
+export async function withDoors<T>(
+  params: {
+    readonly storage: StorageManifest;
+    readonly cluster: string | null;
+    readonly signal: AbortSignal;
+  },
+  use: (doors: Doors) => Promise<T>,
+): Promise<T> {
+  const { storage, cluster, signal } = params;
+  signal.throwIfAborted();
   const control = await readAccessKey(storage.credentials.control);
   const data = await readDataKey(storage, cluster ?? "");
   const [first, ...others] = placesOf(storage).map((place) => openProbeDoor({ ...place, control, data }));
   if (first === undefined) throw new AppError("internal", "cannot probe: a storage has an endpoint");
-  try {
-    const { ca } = placeOn(storage, cluster);
-    return await probeStorage({
-      doors: [first, ...others],
-      prefix: storage.prefix,
-      timeoutMs,
-      thorough,
-      ca,
-    });
-  } finally {
+  const close = (): void => {
     for (const door of [first, ...others]) door.close();
+  };
+  signal.addEventListener("abort", close);
+  try {
+    return await use([first, ...others]);
+  } catch (error) {
+    // What broke because of the abort says nothing of the store.
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", close);
+    close();
   }
 }
+
+const digest = (value: unknown): string => createHash("sha256").update(JSON.stringify(value)).digest("hex");
+
+/** What a probe's verdict depends on; whatever else the manifest says may change without another one. */
+export function probeSubject(storage: StorageManifest): ProbeSubject {
+  const { name, prefix, credentials } = storage;
+  const { control, data, dataByCluster } = credentials;
+  const keys = Object.entries(dataByCluster).map(([cluster, { file }]) => JSON.stringify([cluster, file]));
+  const files = [control.file, data.file, keys.toSorted()];
+  return { storage: name, subject: digest([waysTo(storage), prefix, files]) };
+}
+
+/** What the in-flight bound depends on: the endpoints. */
+export const inFlightSubject = (storage: StorageManifest): ProbeSubject => ({
+  storage: storage.name,
+  subject: digest(waysTo(storage)),
+});
+
+/** In an order of their own: manifests that come back from the database have another one. */
+const waysTo = (storage: StorageManifest): readonly string[] =>
+  placesOf(storage)
+    .map(({ endpoint, region, bucket, addressing, ca }) =>
+      JSON.stringify([endpoint, region, bucket, addressing, ca]),
+    )
+    .toSorted();
