@@ -94,7 +94,8 @@ describe("/metrics", { timeout: 60_000 }, () => {
     await bed.begin();
     await bed.status();
     // What is asked of it in the bucket is looked for all the time.
-    const asked = () => bed.requests.filter(({ key }) => !key.includes("/requests/")).length;
+    const { requests } = bed;
+    const asked = () => requests.filter(({ key }) => !key.includes("/requests/")).length;
     const before = asked();
     const { url } = bed.agent.endpoint;
     const texts = await Promise.all(
