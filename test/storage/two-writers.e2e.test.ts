@@ -9,7 +9,7 @@ import { type Handover, type Outcome, openTwoWriters } from "./two-writers.ts";
 
 const byHand = process.env["TWO_WRITERS"];
 const points = Number(byHand ?? "4");
-const atOnce = Number(process.env["TWO_WRITERS_AT_ONCE"] ?? "32");
+const atOnce = Number(process.env["TWO_WRITERS_AT_ONCE"] ?? "50");
 const rounds = Array.from({ length: Math.ceil(points / atOnce) }, (_, n) =>
   Math.min(atOnce, points - n * atOnce),
 );
@@ -18,7 +18,7 @@ suite("Ceph", ceph);
 suite("MinIO", minio);
 
 function suite(name: string, found: FoundStore): void {
-  const options = { skip: found.missing !== null, meta: found.meta, timeout: 400_000 };
+  const options = { skip: found.missing !== null, meta: found.meta, timeout: 600_000 };
   describe(`two writers on ${name}`, options, () => {
     const run = useRunBed();
     let bed: StoreBed;

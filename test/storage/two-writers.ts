@@ -44,6 +44,9 @@ const moments: Readonly<Record<string, Moment>> = {
   answer: "between requests",
 };
 
+/** So few are awake at once: a busy machine catches nobody in time, and those that are caught need nothing of it. */
+const awake = createGate(4);
+
 export async function openTwoWriters(bed: StoreBed, run: RunBed["run"]) {
   const { region, ifMatch } = bed;
   const bucket = await bed.makeBucket({ versioned: true });
@@ -89,18 +92,19 @@ export async function openTwoWriters(bed: StoreBed, run: RunBed["run"]) {
 
         const settings = { endpoints, bucket, region, accessKey, keys, lanes };
         const pace = { parts: 6, partBytes: 4_096, partMs: 50 };
-        const application = followWriter(
-          await run({
+        const { application, caught } = await awake(async () => {
+          const started = await run({
             command: [process.execPath, writer],
             env: { WRITER: JSON.stringify({ ...settings, ...pace }) },
-          }),
-        );
-        await application.answered(2, 0);
-        if (at === "any moment") await delay(Math.random() * 400);
-        else await application.inBody();
-        if (source === "stopped") await application.stop();
-        for (const proxy of proxies) proxy.cut();
-        const caught = application.moments();
+          });
+          const followed = followWriter(started);
+          await followed.answered(2, 0);
+          if (at === "any moment") await delay(Math.random() * 400);
+          else await followed.inBody();
+          if (source === "stopped") await followed.stop();
+          for (const proxy of proxies) proxy.cut();
+          return { application: followed, caught: followed.moments() };
+        });
         if (source === "killed") {
           // What the application had to send in this request is in the network by then.
           await delay(pace.parts * pace.partMs);
@@ -151,6 +155,22 @@ export async function openTwoWriters(bed: StoreBed, run: RunBed["run"]) {
       inventory.close();
       identities.close();
     },
+  };
+}
+
+function createGate(places: number) {
+  const waiting: (() => void)[] = [];
+  let free = places;
+  return async <T>(act: () => Promise<T>): Promise<T> => {
+    if (free > 0) free -= 1;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      return await act();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) free += 1;
+      else next();
+    }
   };
 }
 
