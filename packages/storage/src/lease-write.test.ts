@@ -124,7 +124,7 @@ describe("applyLeaseWrite", () => {
       refusedWith("storage-unclear"),
     );
     const other = await change(run);
-    expect(await apply(write)).toEqual({ kind: "superseded", current: other });
+    expect(await apply(write)).toEqual({ kind: "superseded", wasTaken: false, current: other });
     bucket.deliverLate();
     expect(commitsOf(write.nonce)).toBe(0);
   });

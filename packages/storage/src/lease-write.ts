@@ -5,6 +5,7 @@ import {
   type Lease,
   type LeaseChange,
   type WriteStamp,
+  historyLength,
   isInEffect,
   leaseKey,
   leaseSchema,
@@ -32,8 +33,11 @@ export interface LeaseWrite {
 export type LeaseWriteResult =
   /** The write was taken; `etag` is null when later writes came after it. */
   | { readonly kind: "applied"; readonly etag: string | null }
-  /** The write was not taken and never will be: somebody else's came before it. */
-  | { readonly kind: "superseded"; readonly current: LeaseView };
+  /**
+   * The write cannot be taken any more: somebody else's came. `wasTaken` is null when so many changes followed that nobody can tell whether it
+   * had been (of a renewal nobody ever can); then only the lease itself says what is.
+   */
+  | { readonly kind: "superseded"; readonly wasTaken: false | null; readonly current: LeaseView };
 
 /**
  * The lease of a prefix, or null when the store says that there is none.
@@ -102,7 +106,7 @@ export async function applyLeaseWrite(params: {
     if (current === null || current.etag === expectedEtag) return "again";
     if (current.lease.nonce === write.nonce) return { kind: "applied", etag: current.etag };
     if (current.lease.history.includes(write.nonce)) return { kind: "applied", etag: null };
-    return { kind: "superseded", current };
+    return { kind: "superseded", wasTaken: wouldRemember(current.lease, write) ? false : null, current };
   });
 }
 
@@ -150,6 +154,13 @@ export async function changeLease(params: {
       );
     current = result.current;
   }
+}
+
+/** Whether the lease would have the write in its history, had it been taken: all of it is there, or something that is older than the write. */
+function wouldRemember({ history }: Lease, write: LeaseWrite): boolean {
+  const older = write.lease.history.slice(0, -1);
+  const isKept = write.lease.history.at(-1) === write.nonce;
+  return isKept && (history.length < historyLength || older.some((nonce) => history.includes(nonce)));
 }
 
 function overtaken(view: LeaseView | null, change: LeaseChange): LeaseView {

@@ -102,7 +102,7 @@ export interface WriteStamp {
   readonly at: string;
 }
 
-const historyLength = 8;
+export const historyLength = 8;
 
 /** "ledger/" → ".baton/leases/ledger/lease.json". @throws AppError `invalid-request` for a prefix that is none. */
 export function leaseKey(prefix: string): string {

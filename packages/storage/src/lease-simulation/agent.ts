@@ -91,7 +91,7 @@ export function startAgent(deps: {
   const change = (wanted: LeaseChange, known: LeaseView | null = null): Promise<LeaseView> => {
     const { clock } = machine;
     const call = changeLease({ store, prefix, change: wanted, known, deadlineMs, clock, stamp });
-    return oracle.watch(machine, deadlineMs, wanted, call);
+    return oracle.watchChange(machine, deadlineMs, wanted, call);
   };
   /** Null: it is not known whether the write was taken. */
   const tell = async (wanted: LeaseChange): Promise<LeaseView | "refused" | null> => {

@@ -46,7 +46,11 @@ const retriesAnew: Apply = looks(async ({ store, write, clock, stamp }) => {
 });
 
 /** Believes what it sees. */
-const callsItNotApplied: Apply = looks(async (_, current) => ({ kind: "superseded", current }));
+const callsItNotApplied: Apply = looks(async (_, current) => ({
+  kind: "superseded",
+  wasTaken: false,
+  current,
+}));
 
 const renewsWithoutCondition: Behaviour["renew"] = async (store, { lease }) => {
   const put = await store.put({ key, body: JSON.stringify(lease), timeoutMs });

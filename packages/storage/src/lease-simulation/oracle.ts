@@ -1,6 +1,6 @@
 import { type Run, formatRun, isAppError, sameRun } from "@baton/protocol";
 import type { Lease, LeaseChange } from "../lease.ts";
-import type { LeaseWrite } from "../lease-write.ts";
+import type { LeaseView, LeaseWrite, LeaseWriteResult } from "../lease-write.ts";
 import type { MemoryBucket } from "../memory-bucket.ts";
 import type { Machine } from "./machine.ts";
 import type { Sights } from "./sights.ts";
@@ -29,9 +29,19 @@ export interface Oracle {
   /** The store was seen to refuse the credentials of one epoch of one placement, at every endpoint. */
   revoked(holder: string, epoch: number): void;
   sends(machine: Machine, write: LeaseWrite): void;
-  said(write: LeaseWrite, what: "applied" | "superseded"): void;
-  /** Watches one call of one process: it must end by its deadline, and what it says must be true. */
-  watch<T>(machine: Machine, deadlineMs: number, change: LeaseChange | null, call: Promise<T>): Promise<T>;
+  said(write: LeaseWrite, result: LeaseWriteResult): void;
+  /** Everything that somebody wanted of the lease, oldest first. */
+  readonly asked: readonly LeaseChange[];
+  asks(change: LeaseChange): void;
+  /** Watches one call of one process: it must end by its deadline. */
+  watch<T>(machine: Machine, deadlineMs: number, call: Promise<T>): Promise<T>;
+  /** What the call says must be true as well, of the time of the call and for ever. */
+  watchChange(
+    machine: Machine,
+    deadlineMs: number,
+    change: LeaseChange,
+    call: Promise<LeaseView>,
+  ): Promise<LeaseView>;
   /** A process ended by an error that it did not expect. */
   died(name: string, error: unknown): void;
 }
@@ -54,9 +64,10 @@ export function createOracle(params: {
   const grants = new Set<string>();
   const started = new Set<string>();
   const refused = new Set<string>();
-  const untrue = new Set<string>();
+  const excluded = new Set<string>();
+  const asked: LeaseChange[] = [];
   const senders = new Map<string, string>();
-  const calls = new Set<{ machine: Machine; life: number; endMs: number; what: string }>();
+  const calls = new Set<{ machine: Machine; life: number; endMs: number }>();
   let read = 0;
 
   let found: BrokenPromise | null = null;
@@ -72,7 +83,7 @@ export function createOracle(params: {
 
   const accept = (after: Lease, body: string): void => {
     const before = leases.at(-1) ?? null;
-    expect("a write was accepted that was called superseded", !untrue.has(body));
+    expect("a write was accepted that was called impossible", !excluded.has(body));
     expect("bytes were written twice", !taken.has(body) && !nonces.has(after.nonce));
     nonces.add(after.nonce);
     taken.add(body);
@@ -111,8 +122,8 @@ export function createOracle(params: {
   };
 
   /** What is refused is not there and never comes, unless it was there before and its time is over. */
-  const heardRefusal = (change: LeaseChange | null, what: string): void => {
-    if (change?.kind !== "run" && change?.kind !== "restart") return;
+  const heardRefusal = (change: LeaseChange, what: string): void => {
+    if (change.kind !== "run" && change.kind !== "restart") return;
     const last = leases.at(-1);
     const isThere = last?.state === "running" && sameRun(last.run, change.run);
     expect(`${what} was called refused and is there`, !isThere);
@@ -134,7 +145,8 @@ export function createOracle(params: {
       if (now.length > 1) broken(`P1: ${now.map(({ run }) => formatRun(run)).join(" and ")} can write`);
       for (const call of calls) {
         if (call.machine.life !== call.life) calls.delete(call);
-        else if (call.machine.activeMs() > call.endMs) broken(`P3: ${call.what} waits past its deadline`);
+        else if (call.machine.activeMs() > call.endMs)
+          broken(`P3: ${call.machine.name} waits past its deadline`);
       }
     },
     spawned(writer) {
@@ -155,29 +167,43 @@ export function createOracle(params: {
       if (senders.has(body) && senders.get(body) !== sender) sights.see("planned write sent by another life");
       senders.set(body, sender);
     },
-    said(write, what) {
-      if (what === "applied") expect("a write was called applied that was not", taken.has(write.body));
-      else expect("a write was called superseded that was accepted", !taken.has(write.body));
-      if (what === "superseded") untrue.add(write.body);
+    said(write, result) {
+      const isTaken = taken.has(write.body);
+      if (result.kind === "applied") expect("a write was called applied that was not", isTaken);
+      else {
+        expect("a write was called superseded that was accepted", result.wasTaken === null || !isTaken);
+        if (!isTaken) excluded.add(write.body);
+      }
     },
-    async watch(machine, deadlineMs, change, promise) {
-      const { life } = machine;
+    asked,
+    asks: (change) => void asked.push(change),
+    async watch(machine, deadlineMs, promise) {
       const beganMs = machine.clock.nowMs();
-      const what = `${machine.name}'s ${change?.kind ?? "call"}`;
-      const call = { machine, life, endMs: machine.activeMs() + deadlineMs + slackMs, what };
+      const call = { machine, life: machine.life, endMs: machine.activeMs() + deadlineMs + slackMs };
       calls.add(call);
       try {
-        const result = await promise;
-        this.check();
-        if (change !== null) expect(`${what} was called done and is not`, wasDone(leases, change));
-        return result;
-      } catch (error) {
-        if (isAppError(error) && refusals.includes(error.code)) heardRefusal(change, what);
-        throw error;
+        return await promise;
       } finally {
         calls.delete(call);
         if (machine.clock.nowMs() > beganMs + deadlineMs + slackMs)
           sights.see("deadline passed while frozen");
+      }
+    },
+    async watchChange(machine, deadlineMs, change, promise) {
+      asked.push(change);
+      const what = `${machine.name}'s ${change.kind}`;
+      const before = Math.max(0, leases.length - 1);
+      try {
+        const view = await this.watch(machine, deadlineMs, promise);
+        this.check();
+        expect(`${what} was called done and was not`, wasDone(leases.slice(before), change));
+        // Whoever may start must not start what is over already.
+        const isStart = change.kind === "run" || change.kind === "restart";
+        expect(`${what} was called done and is over`, !isStart || wasDone([view.lease], change));
+        return view;
+      } catch (error) {
+        if (isAppError(error) && refusals.includes(error.code)) heardRefusal(change, what);
+        throw error;
       }
     },
   };

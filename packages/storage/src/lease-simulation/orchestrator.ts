@@ -76,6 +76,7 @@ async function nextStage(deps: OrchestratorDeps, record: OperationRecord): Promi
     case "fence": {
       const current = await read(deps);
       const change = { kind: "fence", owner, from: stage.from, operation } as const;
+      oracle.asks(change);
       if (isInEffect(current?.lease ?? null, change)) return { kind: "refuse credentials", from: stage.from };
       return {
         kind: "write fence",
@@ -85,7 +86,7 @@ async function nextStage(deps: OrchestratorDeps, record: OperationRecord): Promi
     }
     case "write fence": {
       const { kind } = await apply(deps, stage.write);
-      if (kind === "superseded") return { kind: "look" };
+      if (kind !== "applied") return { kind: "look" };
       const isEnough = behaviour.evidence === "fence of the lease";
       return { kind: isEnough ? "plan grant" : "refuse credentials", from: stage.from };
     }
@@ -121,6 +122,8 @@ async function look(deps: OrchestratorDeps): Promise<Stage | null> {
   const { holder, epoch, run: lastRun, state, grant } = view.lease;
   if (view.lease.owner !== owner) return null;
   const from = { holder, epoch, run: lastRun };
+  // As if what was never used could not be used any more: it is for the lease to refuse that.
+  if (state === "granted" && random.chance(0.2)) return { kind: "plan grant", from };
   if (state === "stopped") return { kind: "plan grant", from };
   if (state === "fenced")
     return { kind: behaviour.evidence === "fence of the lease" ? "plan grant" : "refuse credentials", from };
@@ -159,29 +162,24 @@ async function watch(deps: OrchestratorDeps, from: Tenure): Promise<Stage> {
   return random.chance(0.5) ? { kind: "look" } : { kind: "fence", from };
 }
 
-const planGrant = (deps: OrchestratorDeps, current: LeaseView | null, from: Tenure): LeaseWrite =>
-  planLeaseChange({
-    current,
-    change: {
-      kind: "grant",
-      owner,
-      from,
-      holder: deps.random.pick(deps.placements),
-      grant: deps.newGrant(),
-      operation,
-    },
-    ...deps.stamp(),
-  });
+function planGrant(deps: OrchestratorDeps, current: LeaseView | null, from: Tenure): LeaseWrite {
+  const { random, placements, newGrant, oracle, stamp } = deps;
+  const holder = random.pick(placements);
+  const change = { kind: "grant", owner, from, holder, grant: newGrant(), operation } as const;
+  oracle.asks(change);
+  return planLeaseChange({ current, change, ...stamp() });
+}
 
 const read = ({ machine, store, oracle }: OrchestratorDeps): Promise<LeaseView | null> =>
-  oracle.watch(machine, readMs, null, readLease({ store, prefix, timeoutMs: readMs }));
+  oracle.watch(machine, readMs, readLease({ store, prefix, timeoutMs: readMs }));
 
 async function apply(deps: OrchestratorDeps, write: LeaseWrite) {
   const { machine, store, stamp, oracle, sights, behaviour } = deps;
   oracle.sends(machine, write);
   const call = behaviour.apply({ store, write, deadlineMs, clock: machine.clock, stamp });
-  const result = await oracle.watch(machine, deadlineMs, null, call);
-  if (result.kind === "superseded") sights.see("write superseded");
-  oracle.said(result.kind === "applied" ? (result.write ?? write) : write, result.kind);
+  const result = await oracle.watch(machine, deadlineMs, call);
+  if (result.kind === "superseded")
+    sights.see(result.wasTaken === null ? "write forgotten" : "write superseded");
+  oracle.said(result.kind === "applied" ? (result.write ?? write) : write, result);
   return result;
 }

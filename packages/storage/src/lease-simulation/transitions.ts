@@ -1,7 +1,7 @@
 import { type Run, sameRun } from "@baton/protocol";
 import type { Lease, LeaseChange } from "../lease.ts";
 
-/** Whether the bucket ever accepted what the change asks for. */
+/** Whether one of these shows what the change asks for. */
 export function wasDone(leases: readonly Lease[], change: LeaseChange): boolean {
   return leases.some((lease) => {
     switch (change.kind) {
@@ -24,6 +24,8 @@ export function wasDone(leases: readonly Lease[], change: LeaseChange): boolean 
 
 /** Why the lease may not go from one state to the other, written down a second time from the design; null when it may. */
 export function forbidden(before: Lease | null, after: Lease): string | null {
+  if ((after.grant !== null) !== (after.state === "granted"))
+    return `a lease is ${after.state} ${after.grant === null ? "without a" : "and has a"} grant`;
   if (before === null)
     return after.epoch === 1 && after.state === "granted"
       ? null

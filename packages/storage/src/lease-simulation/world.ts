@@ -7,6 +7,7 @@ import { createDatabase } from "./database.ts";
 import { disturb } from "./disturbances.ts";
 import { type Machine, createMachine } from "./machine.ts";
 import { type Weather, ask, connect } from "./network.ts";
+import { startEcho } from "./echo.ts";
 import { BrokenPromise, createOracle } from "./oracle.ts";
 import { startOrchestrator } from "./orchestrator.ts";
 import { type Random, createRandom } from "./random.ts";
@@ -103,6 +104,7 @@ export async function simulate(params: SimulationParams): Promise<SimulationResu
       }),
     );
   }
+  place("echo", (life) => startEcho({ ...life, random, oracle, sights }));
   place("stranger", (life) => startStranger({ ...life, random, oracle, sights }));
 
   const tell = (from: Machine, placement: string, command: Command): Promise<Answer | null> => {
