@@ -38,13 +38,22 @@ const prefix = "ledger/";
 const owner = "orchestrator-1";
 const accessKey = { accessKeyId: "control", secretAccessKey: "control-secret" };
 
-export async function createAgentBed(environment: Readonly<Record<string, string>> = {}) {
+export async function createAgentBed(
+  environment: Readonly<Record<string, string>> = {},
+  parts: {
+    readonly hook?: Readonly<Record<string, unknown>>;
+    readonly storage?: Readonly<Record<string, unknown>>;
+  } = {},
+) {
   const directory = await mkdtemp(join(tmpdir(), "baton-agent-process-"));
   const allow = [{ bucket: "data", prefix: "", write: true }];
-  const devStore = await startDevStore({
-    directory: join(directory, "store"),
-    keys: { buckets: ["data"], keys: [{ ...accessKey, allow }] },
-  });
+  const openStore = (port = 0): ReturnType<typeof startDevStore> =>
+    startDevStore({
+      directory: join(directory, "store"),
+      keys: { buckets: ["data"], keys: [{ ...accessKey, allow }] },
+      port,
+    });
+  let devStore = await openStore();
   const store = openObjectStore({
     endpoint: devStore.endpoint,
     region: "us-east-1",
@@ -82,9 +91,10 @@ export async function createAgentBed(environment: Readonly<Record<string, string
       owner,
       control: { file: join(directory, "control.json") },
       renewMs: 500,
+      ...parts.storage,
     },
     workload: { command: [process.execPath, application], environment },
-    hook: { signal: "SIGTERM", graceMs: 5_000, killAllowed: false, gracefulExitCodes: [0] },
+    hook: { signal: "SIGTERM", graceMs: 5_000, killAllowed: false, gracefulExitCodes: [0], ...parts.hook },
     readiness: { path: "/", timeoutMs: 10_000 },
   };
   await writeFile(config.storage.control.file, JSON.stringify(accessKey), { mode: 0o600 });
@@ -117,7 +127,6 @@ export async function createAgentBed(environment: Readonly<Record<string, string
     operation,
     confirmations,
     store,
-    devStore,
     post,
     sign,
     logs: () => logs,
@@ -217,6 +226,29 @@ export async function createAgentBed(environment: Readonly<Record<string, string
       return async () => {
         receiver.listen(port, "127.0.0.1");
         await once(receiver, "listening");
+      };
+    },
+    /**
+     * Nobody listens where the store was, or what listens there answers everything with 503, or never. The function that it gives brings the store
+     * back as it was.
+     */
+    async takeStoreAway(instead: "nobody" | "503" | "silence"): Promise<() => Promise<void>> {
+      const port = Number(new URL(devStore.endpoint).port);
+      await devStore.close();
+      const impostor = createServer((_request, response) => {
+        if (instead === "503") response.writeHead(503).end();
+      });
+      if (instead !== "nobody") {
+        impostor.listen(port, "127.0.0.1");
+        await once(impostor, "listening");
+      }
+      return async () => {
+        if (impostor.listening) {
+          impostor.closeAllConnections();
+          impostor.close();
+          await once(impostor, "close");
+        }
+        devStore = await openStore(port);
       };
     },
     async processes() {

@@ -38,10 +38,10 @@ export interface LeaseHolder {
     readonly deadlineMs: number;
   }): Promise<boolean>;
   /**
-   * Renews until `stopRenewing`. A failure changes nothing but the status, an expired lease is no evidence of anything; only a lease that
-   * certainly names somebody else is told to `onLost`.
+   * Renews until `stopRenewing`. A failure changes nothing but the status, an expired lease is no evidence of anything; `onLost` is told, once, of
+   * a lease that certainly names somebody else, or that could not be renewed for `lostAfterMs`. What becomes of that is the hook's policy.
    */
-  startRenewing(run: RunFacts, onLost?: () => void): void;
+  startRenewing(run: RunFacts, onLost?: (why: string) => void): void;
   stopRenewing(): void;
   /** How the lease looks from here; at most a second old. `living` is the run that needs it. */
   status(living: Run | null): Promise<AgentStatus["lease"]>;
@@ -58,7 +58,7 @@ export function createLeaseHolder(deps: {
   readonly onRenewal?: ((result: "renewed" | "failed" | "lost") => void) | undefined;
 }): LeaseHolder {
   const { placement: holder, storage, store, log, onRenewal } = deps;
-  const { prefix, owner, renewMs } = storage;
+  const { prefix, owner, renewMs, lostAfterMs } = storage;
   let renewal: { timer: NodeJS.Timeout | null } | null = null;
   let seen: { readonly at: number; readonly view: Promise<Seen> } | null = null;
 
@@ -127,19 +127,30 @@ export function createLeaseHolder(deps: {
       const mine: { timer: NodeJS.Timeout | null } = { timer: null };
       if (renewal?.timer) clearTimeout(renewal.timer);
       renewal = mine;
+      // By a clock that stands still while the machine sleeps: asleep it cannot renew, and cannot write either.
+      let renewedAt = performance.now();
+      let isLost = false;
+      const lose = (why: string): void => {
+        if (!isLost) onLost?.(why);
+        isLost = true;
+      };
       const plan = (): void => {
         mine.timer = setTimeout(() => void renew(), renewMs);
       };
       const renew = async (): Promise<void> => {
         try {
           await change({ kind: "renew", epoch, run }, Math.max(1_000, renewMs));
+          renewedAt = performance.now();
           onRenewal?.("renewed");
         } catch (error) {
           if (renewal === mine) {
             log("warn", "the lease could not be renewed", { reason: reasonOf(error) });
-            const isLost = isAppError(error) && refusals.includes(error.code);
-            onRenewal?.(isLost ? "lost" : "failed");
-            if (isLost) onLost?.();
+            const isSomebodyElses = isAppError(error) && refusals.includes(error.code);
+            onRenewal?.(isSomebodyElses ? "lost" : "failed");
+            const silentMs = performance.now() - renewedAt;
+            if (isSomebodyElses) lose("the lease names somebody else");
+            else if (silentMs >= lostAfterMs)
+              lose(`the lease could not be renewed for ${Math.round(silentMs / 1_000)} s`);
           }
         }
         if (renewal === mine) plan();

@@ -73,6 +73,7 @@ export const options: readonly Option[] = [
   option("storage-owner", "storage.owner", "text", "whom the lease must name as its owner"),
   option("storage-control", "storage.control.file", "text", "JSON file of the key for the control prefix"),
   option("storage-renew-ms", "storage.renewMs", "number", "pause between two renewals of the lease"),
+  option("storage-lost-after-ms", "storage.lostAfterMs", "number", "a lease not renewed for so long is lost"),
   option(
     "application-port",
     "applicationPort",

@@ -32,7 +32,7 @@ export interface StartParams {
   readonly record: OperationRecord;
   /** Aborts when a stop comes or the agent ends. */
   readonly abort: AbortSignal;
-  readonly onLeaseLost: () => void;
+  readonly onLeaseLost: (why: string) => void;
 }
 
 export interface Executed {

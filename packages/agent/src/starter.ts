@@ -31,7 +31,7 @@ export interface StarterDeps {
   readonly keeper: RunKeeper;
   readonly recovered: Recovered;
   readonly closed: AbortSignal;
-  readonly onLeaseLost: () => void;
+  readonly onLeaseLost: (why: string) => void;
   /** A start that nobody commanded failed. */
   readonly onOwnFailure: (run: RunFacts, ending: Ending) => Promise<void>;
 }

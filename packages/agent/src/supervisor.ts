@@ -116,9 +116,9 @@ export function createSupervisor({
     onRestGone,
   });
 
-  const onLeaseLost = (): void => {
+  const onLeaseLost = (why: string): void => {
     if (config.hook.onLeaseLost !== "stop" || keeper.application === null) return;
-    log("error", "the lease names somebody else: the application is stopped, as the hook says");
+    log("error", `${why}: the application is stopped, as the hook says`);
     inBackground(
       "stop",
       stopByItself("lease-lost", longestMs).then(() => undefined),

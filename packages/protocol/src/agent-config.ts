@@ -88,6 +88,8 @@ export const agentConfigSchema = strictObject({
         control: secretReferenceSchema,
         /** Pause between two renewals. */
         renewMs: v.pipe(integer, v.gtValue(0)),
+        /** So long without a renewal that was taken counts as a lost lease, for hooks that say `onLeaseLost: stop`. */
+        lostAfterMs: v.optional(milliseconds, 60_000),
       }),
     ),
     null,

@@ -96,7 +96,10 @@ const hookFields = strictObject({
   ),
   /** When a stop is refused: `serve` lets clients in as before, `hold` keeps them out. */
   onRefused: v.optional(v.picklist(["serve", "hold"]), "serve"),
-  /** When the lease names somebody else: `keep` goes on (an expired lease is no evidence), `stop` stops by the ordinary path. */
+  /**
+   * When the lease names somebody else, or could not be renewed for long: `keep` goes on (an expired lease is no evidence), `stop` stops by the
+   * ordinary path.
+   */
   onLeaseLost: v.optional(v.picklist(["keep", "stop"]), "keep"),
 });
 
