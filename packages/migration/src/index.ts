@@ -6,5 +6,6 @@ export { noFaults } from "./progress.port.ts";
 export type { Engine, RecordedError, StepResult } from "./engine.port.ts";
 export type { FaultPoint, Faults, Progress, SagaEnd } from "./progress.port.ts";
 export type { Clock, DeployInput, DeployPorts, LeasePort, MigratePorts, PlacementPort } from "./ports.ts";
+export type { FencePort, KeyHolder } from "./ports.ts";
 export type { RecordsPort, StartCommand, StopCommand, VerifiedReceipt } from "./ports.ts";
 export type { Saga } from "./saga.ts";

@@ -1,7 +1,14 @@
-import type { AgentStatus, DowntimeLedger, Receipt, Run, StartResult, Verify } from "@baton/protocol";
+import type {
+  AgentStatus,
+  DowntimeLedger,
+  Receipt,
+  Run,
+  StartResult,
+  Verify,
+  FenceRecord,
+} from "@baton/protocol";
 import type { Witness } from "@baton/clusters";
 import type { LeaseView, LeaseWrite, ProbeResult } from "@baton/storage";
-import type { FenceRecord } from "@baton/storage/fence";
 
 /** A receipt with a signature that was checked against the placement's recorded key. */
 export interface VerifiedReceipt {

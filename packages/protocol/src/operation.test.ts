@@ -18,6 +18,14 @@ const operation = {
   source: newPlacementId(),
   target: newPlacementId(),
   receipt: { outcome: "graceful", evidenceClass: "proven", jws: "a.b.c" },
+  fence: {
+    identity: "baton-0123456789ab-pl-1",
+    disabledAt: at,
+    denied: [{ endpoint: "http://127.0.0.1:9000", at, tries: 3 }],
+    settleMs: 72_500,
+    uploads: { aborted: 1, complete: false },
+  },
+  possibleLoss: true,
   ledger: {
     stopSentAt: at,
     exitedAt: at,
@@ -48,6 +56,8 @@ describe("an operation", () => {
       epochBefore: null,
       epochAfter: null,
       receipt: null,
+      fence: null,
+      possibleLoss: false,
       endedAt: null,
       steps: [step],
       ledger: nothing,

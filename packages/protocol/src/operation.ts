@@ -55,6 +55,19 @@ export const downtimeLedgerSchema = strictObject({
 });
 export type DowntimeLedger = v.InferOutput<typeof downtimeLedgerSchema>;
 
+/** What was done to a placement's key, and what was seen then. */
+export const fenceRecordSchema = strictObject({
+  identity: v.string(),
+  disabledAt: moment,
+  /** For each endpoint, after how many tries it refused the key for good. */
+  denied: v.array(strictObject({ endpoint: v.string(), at: moment, tries: integer })),
+  /** Waited for requests that had begun before. */
+  settleMs: number,
+  uploads: strictObject({ aborted: integer, complete: v.boolean() }),
+});
+
+export type FenceRecord = v.InferOutput<typeof fenceRecordSchema>;
+
 export const operationSchema = strictObject({
   id: operationIdSchema,
   kind: v.picklist(["deploy", "migrate"]),
@@ -72,6 +85,10 @@ export const operationSchema = strictObject({
   receipt: v.nullable(
     strictObject({ outcome: outcomeSchema, evidenceClass: evidenceClassSchema, jws: v.string() }),
   ),
+  /** How the source's key was taken away; null where that was not needed. */
+  fence: v.nullable(fenceRecordSchema),
+  /** What the source acknowledged may not be there after the move. */
+  possibleLoss: v.boolean(),
   ledger: downtimeLedgerSchema,
   createdAt: moment,
   endedAt: momentOrNull,

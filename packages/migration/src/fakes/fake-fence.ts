@@ -17,7 +17,13 @@ export function createFakeFence() {
     apply: async (holder) => {
       disabled.add(nameOf(holder));
       proven.push(nameOf(holder));
-      return { identity: nameOf(holder), disabledAt: "", denied: [], settleMs: 0, abortedUploads: 0 };
+      return {
+        identity: nameOf(holder),
+        disabledAt: "",
+        denied: [],
+        settleMs: 0,
+        uploads: { aborted: 0, complete: true },
+      };
     },
     disable: async (holder) => void disabled.add(nameOf(holder)),
   };

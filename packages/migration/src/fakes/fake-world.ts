@@ -1,4 +1,4 @@
-import { AppError } from "@baton/protocol";
+import { AppError, type FenceRecord } from "@baton/protocol";
 import {
   type Lease,
   type ProbeResult,
@@ -7,7 +7,6 @@ import {
   leaseKey,
   readLease,
 } from "@baton/storage";
-import type { FenceRecord } from "@baton/storage/fence";
 import { createMemoryBucket, createTestClock } from "@baton/storage/testing";
 import type { DeployInput, FencePort, MigratePorts, VerifiedReceipt } from "../ports.ts";
 import type { Progress, SagaEnd } from "../progress.port.ts";

@@ -4,6 +4,7 @@ import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type RecordsBed, openRecordsBed } from "../fixtures/records-bed.ts";
 import { type OperationPorts, openOperationPorts } from "../ports/operation-ports.ts";
+import { ProbeRecords } from "../records/probe-records.ts";
 import { createDbosEngine } from "./dbos-engine.ts";
 import { type OperationEngine, launchOperationEngine } from "./operation-engine.ts";
 import { sweep } from "./sweep.ts";
@@ -28,6 +29,7 @@ beforeAll(async () => {
         database,
         operations,
         placements,
+        probeRecords: new ProbeRecords(database),
         // The cluster is fine and the secrets are not there: preflight fails, and nothing has to be taken back.
         cluster: async (name) => {
           const capabilities = { holdsStandby: true, witnessesFromOutside: true, reachesAgents: true };

@@ -5,8 +5,13 @@ import { AppError, type PrivateKey, type PublicKey, longestStopMs } from "@baton
 import type { Database } from "../records/database.ts";
 import type { OperationRecords } from "../records/operation-records.ts";
 import type { PlacementRecord, PlacementRecords } from "../records/placement-records.ts";
+import type { ProbeRecords } from "../records/probe-records.ts";
+import { createFencePort } from "./fence-port.ts";
+import { openIdentities } from "./identities.ts";
 import { createLeasePort } from "./lease-port.ts";
+import { createPlacementKeys } from "./placement-keys.ts";
 import { type PlacementPortParams, createPlacementPort } from "./placement-port.ts";
+import { inFlightSubject } from "./probe-binding.ts";
 import { placeOn } from "./storages.ts";
 
 /** Pause between two renewals: a renewal shows life to people, it is no evidence. */
@@ -16,6 +21,7 @@ export interface OperationPortsParams {
   readonly database: Database;
   readonly operations: OperationRecords;
   readonly placements: PlacementRecords;
+  readonly probeRecords: ProbeRecords;
   readonly cluster: (name: string) => Promise<Cluster>;
   readonly signingKey: PrivateKey;
   readonly commandKey: PublicKey;
@@ -68,6 +74,12 @@ export async function openOperationPorts(
       cluster,
       spec,
       signingKey: params.signingKey,
+      keys: createPlacementKeys({
+        storage: record.storage,
+        identities: openIdentities(record.storage, params.signingKey),
+        placement: id,
+        cluster: record.cluster,
+      }),
       deliver: params.deliver,
     });
   };
@@ -85,11 +97,21 @@ export async function openOperationPorts(
       if (!(await operations.commit(operation, epoch)))
         throw new AppError("wrong-state", `cannot commit ${operation}: it is being taken back`);
     },
+    saveFence: (fence, possibleLoss) => operations.saveFence(operation, fence, possibleLoss),
     restore: (epoch) => placements.restoreEpoch(application, epoch),
     retire: (placement) => placements.retire(placement),
   };
   const lease = createLeasePort({ storage, application, owner, cluster: row.to_cluster });
-  const deployPorts: DeployPorts = { target, lease, records, clock };
+  const identities = openIdentities(storage, params.signingKey);
+  const fence =
+    identities === null
+      ? null
+      : createFencePort({
+          storage,
+          identities,
+          inFlightMs: async () => (await params.probeRecords.inFlight(inFlightSubject(storage)))?.ms ?? null,
+        });
+  const deployPorts: DeployPorts = { target, lease, records, clock, fence };
   return {
     kind,
     application,

@@ -6,6 +6,7 @@ import { applyRequestWrite, openObjectStore, planRequest, putReceipt, readReques
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type BucketServer, startBucketServer } from "../fixtures/bucket-server.ts";
 import { type RecordsBed, createSigner, openRecordsBed } from "../fixtures/records-bed.ts";
+import { createPlacementKeys } from "./placement-keys.ts";
 import { type PlacementPortParams, createPlacementPort } from "./placement-port.ts";
 
 let bed: RecordsBed;
@@ -110,6 +111,7 @@ async function openPort(deliver?: PlacementPortParams["deliver"]) {
     cluster,
     spec,
     signingKey,
+    keys: createPlacementKeys({ storage, identities: null, placement, cluster: cluster.name }),
     deliver,
   });
 }

@@ -59,7 +59,7 @@ describe("a new operation", () => {
       .selectAll()
       .where("id", "=", id)
       .executeTakeFirstOrThrow();
-    const copy = { ...row, id: `${id}x`, receipt: null, ledger: JSON.stringify(row.ledger) };
+    const copy = { ...row, id: `${id}x`, receipt: null, fence: null, ledger: JSON.stringify(row.ledger) };
     await expect(bed.database.insertInto("operations").values(copy).execute()).rejects.toThrow(
       "one_open_operation",
     );

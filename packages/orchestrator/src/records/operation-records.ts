@@ -1,5 +1,5 @@
 import { EventEmitter, once } from "node:events";
-import type { DowntimeLedger, Operation, StepState } from "@baton/protocol";
+import type { DowntimeLedger, Operation, StepState, FenceRecord } from "@baton/protocol";
 import type { RecordedError, SagaEnd, VerifiedReceipt } from "@baton/migration";
 import { type Kysely, sql } from "kysely";
 import type { Database } from "./database.ts";
@@ -75,6 +75,8 @@ export class OperationRecords {
       source: row.source,
       target: row.target,
       receipt: row.receipt,
+      fence: row.fence,
+      possibleLoss: row.possible_loss,
       ledger: row.ledger,
       createdAt: row.created_at.toISOString(),
       endedAt: row.ended_at?.toISOString() ?? null,
@@ -165,6 +167,16 @@ export class OperationRecords {
       await transaction
         .updateTable("operations")
         .set({ receipt: JSON.stringify(stored) })
+        .where("id", "=", operation)
+        .execute();
+    });
+  }
+
+  async saveFence(operation: string, fence: FenceRecord, possibleLoss: boolean): Promise<void> {
+    await this.#change(operation, async (transaction) => {
+      await transaction
+        .updateTable("operations")
+        .set({ fence: JSON.stringify(fence), possible_loss: possibleLoss })
         .where("id", "=", operation)
         .execute();
     });

@@ -4,6 +4,7 @@ import type {
   DowntimeLedger,
   EvidenceClass,
   Outcome,
+  FenceRecord,
 } from "@baton/protocol";
 import type { PublicKey, StepState, StorageManifest } from "@baton/protocol";
 import type { ColumnType, Generated } from "kysely";
@@ -67,6 +68,8 @@ export interface Schema {
     epoch_before: number | null;
     epoch_after: number | null;
     receipt: ColumnType<StoredReceipt | null, string | null | undefined, string | null>;
+    fence: ColumnType<FenceRecord | null, string | null | undefined, string | null>;
+    possible_loss: Generated<boolean>;
     ledger: Json<DowntimeLedger>;
     created_at: Moment;
     ended_at: OptionalMoment;

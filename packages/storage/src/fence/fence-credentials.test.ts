@@ -52,7 +52,7 @@ const fence = (doors: readonly ReturnType<typeof createDoor>[], deadlineMs = 60_
     deadlineMs,
     abortUploads: async () => {
       events.push(`abort at ${clock.nowMs() >= settleMs ? "after" : "before"} settling`);
-      return 2;
+      return { aborted: 2, complete: true };
     },
     clock,
   });
@@ -69,7 +69,7 @@ describe("fenceCredentials", () => {
         { endpoint: "b", tries: 5 },
       ],
       settleMs: 5_000,
-      abortedUploads: 2,
+      uploads: { aborted: 2, complete: true },
     });
     expect(events).toEqual(["disable baton-1", "disable baton-1", "abort at after settling"]);
   });

@@ -1,4 +1,4 @@
-import { AppError, isAppError, newNonce } from "@baton/protocol";
+import { AppError, type FenceRecord, isAppError, newNonce } from "@baton/protocol";
 import { type Clock, systemClock } from "../clock.ts";
 import type { ObjectStore } from "../object-store.port.ts";
 import { assertPrefix } from "../prefix.ts";
@@ -8,17 +8,6 @@ import type { Identities } from "./identities.port.ts";
 export interface Door {
   readonly endpoint: string;
   readonly store: ObjectStore;
-}
-
-/** What was done and seen, kept in the operation's record. */
-export interface FenceRecord {
-  readonly identity: string;
-  readonly disabledAt: string;
-  /** For each endpoint, after how many tries it had refused the key several times in a row. */
-  readonly denied: readonly { readonly endpoint: string; readonly at: string; readonly tries: number }[];
-  /** Waited since the last endpoint began to refuse, for requests that had begun before. */
-  readonly settleMs: number;
-  readonly abortedUploads: number;
 }
 
 /** Codes by which a store says that this key may do nothing; any other refusal (signature, clock, region) proves nothing about the key. */
@@ -75,8 +64,10 @@ export async function fenceCredentials(params: {
   readonly prefix: string;
   readonly settleMs: number;
   readonly deadlineMs: number;
-  /** All that are open below the prefix; says how many there were. */
-  readonly abortUploads: (params: { readonly timeoutMs: number }) => Promise<number>;
+  /**
+   * All that are open below the prefix. They are no danger by now, as completing one takes a key; but nobody would know what became of them.
+   */
+  readonly abortUploads: (params: { readonly timeoutMs: number }) => Promise<FenceRecord["uploads"]>;
   readonly clock?: Clock | undefined;
 }): Promise<FenceRecord> {
   const { identities, identity, doors, prefix, settleMs, clock = systemClock } = params;
@@ -97,8 +88,8 @@ export async function fenceCredentials(params: {
   await clock.sleep(settleMs);
   // Once more: an issue that was under way may have undone it, and an endpoint may have heard of something older meanwhile.
   await deny();
-  const abortedUploads = await params.abortUploads({ timeoutMs: leftMs() });
-  return { identity, disabledAt, denied, settleMs, abortedUploads };
+  const uploads = await params.abortUploads({ timeoutMs: leftMs() });
+  return { identity, disabledAt, denied, settleMs, uploads };
 }
 
 /** Refusals in a row: one that is taken between them begins the count anew, as several servers stand behind one endpoint. */

@@ -50,7 +50,7 @@ export function testIdentities(name: string, setup: () => Promise<IdentitiesSetu
         prefix: given.prefix,
         settleMs: 0,
         deadlineMs: 30_000,
-        abortUploads: async () => 0,
+        abortUploads: async () => ({ aborted: 0, complete: true }),
       });
     const refused = (code: string): unknown => expect.objectContaining({ code });
 

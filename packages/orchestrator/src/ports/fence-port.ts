@@ -1,0 +1,93 @@
+import type { FencePort, KeyHolder } from "@baton/migration";
+import { AppError, type StorageManifest } from "@baton/protocol";
+import { findOpenUploads, openBucket } from "@baton/storage/bucket";
+import { type Identities, assertDoorsOpen, fenceCredentials, identityOf } from "@baton/storage/fence";
+import { readAccessKey } from "./secrets.ts";
+import { openStore, placeOn, placesOf } from "./storages.ts";
+
+const requestMs = 10_000;
+/** Besides the wait for what had begun: until every endpoint refuses, twice. */
+const denialMs = 60_000;
+
+/** The fence of a storage whose placements have keys of their own. */
+export function createFencePort(params: {
+  readonly storage: StorageManifest;
+  readonly identities: Identities;
+  /** How long the store was seen to wait for the rest of a body; null when that is not known. */
+  readonly inFlightMs: () => Promise<number | null>;
+}): FencePort {
+  const { storage, identities } = params;
+  const { prefix } = storage;
+  const identityFor = ({ placement, epoch }: KeyHolder): string => identityOf(storage, placement, epoch);
+
+  /** Every endpoint, with the holder's own key. */
+  const withDoors = async <T>(
+    holder: KeyHolder,
+    use: (doors: Parameters<typeof assertDoorsOpen>[0]["doors"]) => Promise<T>,
+  ): Promise<T> => {
+    const identity = identityFor(holder);
+    const key = await identities.keyOf({ identity, timeoutMs: requestMs });
+    if (key === null)
+      throw unproven(`the store knows no key of ${holder.placement} in epoch ${holder.epoch}`);
+    const doors = placesOf(storage).map((place) => ({
+      endpoint: place.endpoint,
+      store: openStore(storage, key, place),
+    }));
+    try {
+      return await use(doors);
+    } finally {
+      for (const { store } of doors) store.close();
+    }
+  };
+
+  return {
+    assertOpen: async (holder) => {
+      await settleMs();
+      await withDoors(holder, (doors) => assertDoorsOpen({ doors, prefix, timeoutMs: requestMs }));
+    },
+    apply: async (holder) => {
+      const settle = await settleMs();
+      return withDoors(holder, (doors) =>
+        fenceCredentials({
+          identities,
+          identity: identityFor(holder),
+          doors,
+          prefix,
+          settleMs: settle,
+          deadlineMs: settle + denialMs,
+          abortUploads: ({ timeoutMs }) => abortUploads(storage, timeoutMs),
+        }),
+      );
+    },
+    disable: (holder) => identities.disable({ identity: identityFor(holder), timeoutMs: requestMs }),
+  };
+
+  /** A tenth more than was measured, since it is a timer of the store that was measured once. */
+  async function settleMs(): Promise<number> {
+    const measured = await params.inFlightMs();
+    if (measured === null)
+      throw unproven(
+        `it is not known how long the store waits for the rest of a write that has begun; measure it with \`baton storage probe ${storage.name} --in-flight\``,
+      );
+    return Math.ceil(Math.max(storage.settleMs, measured * 1.1 + 1_000));
+  }
+}
+
+async function abortUploads(
+  storage: StorageManifest,
+  timeoutMs: number,
+): Promise<{ readonly aborted: number; readonly complete: boolean }> {
+  const accessKey = await readAccessKey(storage.credentials.control);
+  const bucket = openBucket({ ...placeOn(storage, null), accessKey, ifMatch: storage.ifMatch });
+  try {
+    const limits = { pageTimeoutMs: Math.min(requestMs, timeoutMs), deadlineMs: timeoutMs };
+    const { uploads, complete } = await findOpenUploads({ bucket, prefix: storage.prefix, ...limits });
+    for (const upload of uploads) await bucket.abortUpload({ ...upload, timeoutMs: limits.pageTimeoutMs });
+    return { aborted: uploads.length, complete };
+  } finally {
+    bucket.close();
+  }
+}
+
+const unproven = (why: string): AppError =>
+  new AppError("fence-unproven", `cannot fence the source: ${why}; nothing is handed over without it`);
