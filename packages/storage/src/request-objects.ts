@@ -60,7 +60,7 @@ export interface RequestWrite {
 export type RequestWriteResult =
   /** The write was taken; `etag` is null when later writes came after it. */
   | { readonly kind: "applied"; readonly etag: string | null }
-  /** The write was not taken and never will be. */
+  /** The write was not taken and never will be; or more than sixteen came after it, and whoever asked has long been answered otherwise. */
   | { readonly kind: "superseded"; readonly current: RequestView | null };
 
 /** Where one placement is asked; its agent has the key for it, and reads nothing else. */
