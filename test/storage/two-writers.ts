@@ -122,7 +122,7 @@ export async function openTwoWriters(bed: StoreBed, run: RunBed["run"]) {
             prefix,
             settleMs: fence.settleMs,
             deadlineMs: fence.settleMs + (lagging && fence.doors === "all" ? 5_000 : 60_000),
-            abortUploads: async () => 0,
+            abortUploads: async () => ({ aborted: 0, complete: true }),
           });
         }
 
