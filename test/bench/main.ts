@@ -2,11 +2,13 @@ import { parseArgs } from "node:util";
 import { type Figure, printFigures, printTable } from "./figure.ts";
 import { benchFootprint } from "./agent-footprint.ts";
 import { benchHandover } from "./handover.ts";
+import { benchLease } from "./lease.ts";
 import { benchStop } from "./stop.ts";
 import { benchTree } from "./tree.ts";
 
 const benches: Readonly<Record<string, (runs: number | undefined) => Promise<readonly Figure[]>>> = {
   handover: benchHandover,
+  lease: benchLease,
   stop: benchStop,
   "agent-footprint": benchFootprint,
   tree: benchTree,
