@@ -5,19 +5,27 @@ import {
   type Manifest,
   type Operation,
   type OperationRequest,
+  type ProbeRequest,
+  type Rotation,
+  type RotationRequest,
   type Route,
+  type StorageView,
   fromProblem,
   manifestSchemas,
   operationSchema,
   parseAs,
   problemSchema,
+  rotationSchema,
   routeSchema,
+  storageViewSchema,
 } from "@baton/protocol";
-import { type CallResult, callOnce } from "./http-call.ts";
+import { type CallResult, type HttpCall, callOnce } from "./http-call.ts";
 
 const answerMs = 30_000;
 /** Applying a storage probes it first. */
 const applyMs = 120_000;
+/** A probe takes seconds, an in-flight bound minutes. */
+const probeMs = 240_000;
 const livezMs = 2_000;
 /** The longest single poll; the orchestrator allows 30 s. */
 const pollMs = 25_000;
@@ -49,13 +57,21 @@ export interface BatonClient {
   /** The record now and after every change that is seen, until it has ended. Outlives an orchestrator that is away for up to `outageMs`. */
   watchOperation(id: string, signal?: AbortSignal): AsyncIterable<Operation>;
   route(application: string, signal?: AbortSignal): Promise<Route>;
+  /** By name. */
+  storages(signal?: AbortSignal): Promise<readonly StorageView[]>;
+  storage(name: string, signal?: AbortSignal): Promise<StorageView>;
+  /** Idempotent. @returns what was seen, also where the storage turned out unfit. */
+  probeStorage(name: string, request: ProbeRequest, signal?: AbortSignal): Promise<StorageView>;
+  /** Changes nothing. @returns what was proven of the keys that are in the files now. */
+  rotateKeys(name: string, request: RotationRequest, signal?: AbortSignal): Promise<Rotation>;
+  removeStorage(name: string, signal?: AbortSignal): Promise<void>;
   /** Whether an orchestrator answers there at all; never throws for one that does not. */
   livez(signal?: AbortSignal): Promise<boolean>;
 }
 
 export function createBatonClient({ url, token, outageMs = 60_000 }: BatonClientOptions): BatonClient {
   const call = (
-    method: "GET" | "PUT" | "POST",
+    method: HttpCall["method"],
     path: string,
     options: { body?: unknown; deadlineMs?: number; signal?: AbortSignal | undefined } = {},
   ): Promise<CallResult> =>
@@ -87,12 +103,8 @@ export function createBatonClient({ url, token, outageMs = 60_000 }: BatonClient
 
     async operations(application, signal) {
       const query = application === undefined ? "" : `?application=${encodeURIComponent(application)}`;
-      const content = await get(`/v1/operations${query}`, signal);
-      const items: unknown =
-        typeof content === "object" && content !== null && "items" in content && content.items;
-      if (!Array.isArray(items))
-        throw new AppError("internal", "cannot read the orchestrator's answer: no items");
-      return items.map((item: unknown) => parseAnswer(operationSchema, item));
+      const items = itemsOf(await get(`/v1/operations${query}`, signal));
+      return items.map((item) => parseAnswer(operationSchema, item));
     },
 
     async *watchOperation(id, signal) {
@@ -131,11 +143,48 @@ export function createBatonClient({ url, token, outageMs = 60_000 }: BatonClient
       return parseAnswer(routeSchema, await get(path, signal));
     },
 
+    async storages(signal) {
+      const items = itemsOf(await get("/v1/storages", signal));
+      return items.map((item) => parseAnswer(storageViewSchema, item));
+    },
+
+    async storage(name, signal) {
+      return parseAnswer(storageViewSchema, await get(pathOfStorage(name), signal));
+    },
+
+    async probeStorage(name, body, signal) {
+      const path = `${pathOfStorage(name)}/probe`;
+      const result = await call("POST", path, { body, deadlineMs: probeMs, signal });
+      return parseAnswer(storageViewSchema, contentOf(result, url));
+    },
+
+    async rotateKeys(name, body, signal) {
+      const path = `${pathOfStorage(name)}/rotate`;
+      const result = await call("POST", path, { body, deadlineMs: probeMs, signal });
+      return parseAnswer(rotationSchema, contentOf(result, url));
+    },
+
+    async removeStorage(name, signal) {
+      const result = await call("DELETE", pathOfStorage(name), { signal });
+      if (result.kind === "answered" && result.status === 204) return;
+      contentOf(result, url); // throws, but for an answer that a removal does not have
+      throw new AppError("internal", `cannot read the answer of ${url}: it says nothing of a removal`);
+    },
+
     async livez(signal) {
       const result = await call("GET", "/livez", { deadlineMs: livezMs, signal });
       return result.kind === "answered" && result.status === 200;
     },
   };
+}
+
+const pathOfStorage = (name: string): string => `/v1/storages/${encodeURIComponent(name)}`;
+
+function itemsOf(content: unknown): readonly unknown[] {
+  const items: unknown =
+    typeof content === "object" && content !== null && "items" in content && content.items;
+  if (Array.isArray(items)) return items;
+  throw new AppError("internal", "cannot read the orchestrator's answer: no items");
 }
 
 /** @throws the signal's own reason, where the timer would throw an `AbortError`. */

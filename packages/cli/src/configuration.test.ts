@@ -26,6 +26,7 @@ describe("readConfiguration", () => {
       BATON_DATABASE_URL: "postgres://x/y",
       BATON_LOG_LEVEL: "debug",
       BATON_FAULT: "kill@stop",
+      BATON_PROBE_EVERY_MS: "60000",
       TERM: "dumb",
     };
     const configuration = readConfiguration({ ...env, BATON_AGENT_COMMAND: '["node","agent.ts"]' }, user);
@@ -33,6 +34,7 @@ describe("readConfiguration", () => {
       databaseUrl: "postgres://x/y",
       logLevel: "debug",
       fault: "kill@stop",
+      probeEveryMs: 60_000,
       agentCommand: ["node", "agent.ts"],
       terminalMoves: false,
     });
@@ -43,6 +45,10 @@ describe("readConfiguration", () => {
     expect(() => readConfiguration({ BATON_LOG_LEVEL: "loud" }, user)).toThrow(
       'cannot use BATON_LOG_LEVEL "loud": allowed are silent, error, warn, info, debug',
     );
+    for (const BATON_PROBE_EVERY_MS of ["soon", "0", "999", "-1", "1e6", "2147483648"])
+      expect(() => readConfiguration({ BATON_PROBE_EVERY_MS }, user)).toThrow(
+        `cannot use BATON_PROBE_EVERY_MS "${BATON_PROBE_EVERY_MS}": it must be a whole number of ms`,
+      );
     for (const BATON_AGENT_COMMAND of ["node agent.ts", "[]", '["node",1]', '"node"'])
       expect(() => readConfiguration({ BATON_AGENT_COMMAND }, user)).toThrow(
         "must be a JSON array of strings",

@@ -13,6 +13,8 @@ export interface Configuration {
   /** Undefined: the agent of this installation. */
   readonly agentCommand: readonly string[] | undefined;
   readonly fault: string | undefined;
+  /** How often storages are probed, in ms; undefined: once a day. */
+  readonly probeEveryMs: number | undefined;
   /** False where a terminal cannot move its cursor. */
   readonly terminalMoves: boolean;
 }
@@ -34,6 +36,7 @@ export function readConfiguration(env: Readonly<NodeJS.ProcessEnv>, user: User):
     logLevel: parseLogLevel(read("BATON_LOG_LEVEL") ?? "info"),
     agentCommand: agentCommand === undefined ? undefined : parseCommand(agentCommand),
     fault: read("BATON_FAULT"),
+    probeEveryMs: parseInterval("BATON_PROBE_EVERY_MS", read("BATON_PROBE_EVERY_MS")),
     terminalMoves: read("TERM") !== "dumb",
   });
 }
@@ -52,6 +55,17 @@ function parseLogLevel(text: string): LogLevel {
   throw new AppError(
     "invalid-configuration",
     `cannot use BATON_LOG_LEVEL "${text}": allowed are ${logLevels.join(", ")}`,
+  );
+}
+
+function parseInterval(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  // A timer's longest; shorter than a second would only keep the store busy.
+  const ms = /^\d{1,10}$/.test(text) ? Number(text) : 0;
+  if (ms >= 1_000 && ms <= 2_147_483_647) return ms;
+  throw new AppError(
+    "invalid-configuration",
+    `cannot use ${name} "${text}": it must be a whole number of ms, from 1000 to 2147483647`,
   );
 }
 

@@ -12,7 +12,7 @@ export type CallResult =
 
 export interface HttpCall {
   readonly url: URL;
-  readonly method: "GET" | "PUT" | "POST";
+  readonly method: "GET" | "PUT" | "POST" | "DELETE";
   readonly token: string;
   readonly body?: unknown;
   /** For the whole of it, in ms: connecting, headers and body. */

@@ -5,6 +5,7 @@ import type { Operation } from "@baton/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type ApiServer, adminToken, startApiServer } from "./fixtures/api-server.ts";
 import { operationId, recordCommitted, recordRolledBack } from "./fixtures/recorded-operations.ts";
+import { fitStorage, unfitStorage } from "./fixtures/storage-views.ts";
 import { type RunningProgram, runProgram } from "./fixtures/run-program.ts";
 
 const main = join(import.meta.dirname, "main.ts");
@@ -177,6 +178,99 @@ describe("baton operation and route", () => {
     );
     server.route = { ...server.route, url: null, cluster: null };
     expect((await baton(["route", "ledger"])).stdout).toBe("ledger is served nowhere now\n");
+  });
+});
+
+describe("baton storage", () => {
+  const document = `kind: storage
+name: harbor
+endpoint: http://127.0.0.1:9000
+bucket: harbor
+prefix: ledger/
+credentials: {control: {file: c.json}, data: {file: d.json}}
+`;
+
+  it("adds storages, and nothing when one document is of another kind", async () => {
+    const cluster = "kind: cluster\nname: harbor-a\ndriver: process\ndirectory: a\n";
+    expect(await baton(["storage", "add", "-f", "-"], `${document}---\n${cluster}`)).toEqual({
+      status: 1,
+      stdout: "",
+      stderr:
+        'baton: cannot add cluster "harbor-a": only storages are added here; use `baton apply` for the others\n',
+    });
+    expect(server.requests).toEqual([]);
+    expect(await baton(["storage", "add", "-f", "-"], document)).toEqual({
+      status: 0,
+      stdout: "storage harbor added\n",
+      stderr: "",
+    });
+    expect(server.requests).toEqual(["PUT /v1/storages/harbor"]);
+  });
+
+  it("lists them, as text and as JSON", async () => {
+    server.answers.set("GET /v1/storages", { items: [fitStorage, unfitStorage] });
+    const { stdout } = await baton(["storage", "list"]);
+    expect(stdout.split("\n").map((line) => line.slice(0, 13))).toEqual([
+      "harbor  fit  ",
+      "harbor  unfit",
+      "",
+    ]);
+    const lines = (await baton(["storage", "list", "--output", "json"])).stdout.trimEnd().split("\n");
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([fitStorage, unfitStorage]);
+  });
+
+  it("shows one, as text and as JSON", async () => {
+    server.answers.set("GET /v1/storages/harbor", fitStorage);
+    expect((await baton(["storage", "show", "harbor"])).stdout).toContain(
+      "  If-Match      ETags without quotes\n",
+    );
+    const shown = await baton(["storage", "show", "harbor", "--output", "json"]);
+    expect(JSON.parse(shown.stdout)).toEqual(fitStorage);
+  });
+
+  it("probes, and ends with 0 for a storage that is fit", async () => {
+    server.answers.set("POST /v1/storages/harbor/probe", fitStorage);
+    const fit = await baton(["storage", "probe", "harbor", "--thorough"]);
+    expect(fit).toMatchObject({ status: 0, stderr: "" });
+    expect(server.bodies).toEqual([{ thorough: true, inFlight: false }]);
+  });
+
+  it("ends with 1 and the reason for a storage that a probe finds unfit", async () => {
+    server.answers.set("POST /v1/storages/harbor/probe", unfitStorage);
+    const unfit = await baton(["storage", "probe", "harbor", "--in-flight"]);
+    expect(unfit).toMatchObject({ status: 1, stderr: `baton: ${unfitStorage.reason}\n` });
+    expect(unfit.stdout).toContain("  ✖ not true: a write with a stale If-Match is refused\n");
+    expect(server.bodies.at(-1)).toEqual({ thorough: false, inFlight: true });
+  });
+
+  it("proves a rotation, naming the old pair's file and never sending it", async () => {
+    server.answers.set("POST /v1/storages/harbor/rotate", {
+      storage: "harbor",
+      endpoints: ["http://127.0.0.1:9000"],
+      keys: [{ role: "control", cluster: null, file: "/c.json", counts: "at-once" }],
+      runningOn: [],
+      oldRefused: [{ endpoint: "http://127.0.0.1:9000", denials: 3 }],
+    });
+    const { status, stdout } = await baton(["storage", "rotate", "harbor", "--old", "old.json"]);
+    expect(status).toBe(0);
+    expect(stdout).toContain("  old keys      refused at http://127.0.0.1:9000 (3 times in a row)\n");
+    expect(server.bodies).toEqual([{ old: { file: join(process.cwd(), "old.json") } }]);
+    await baton(["storage", "rotate", "harbor"]);
+    expect(server.bodies.at(-1)).toEqual({});
+  });
+
+  it("removes one, and shows the orchestrator's refusal", async () => {
+    server.answers.set("DELETE /v1/storages/harbor", undefined);
+    expect(await baton(["storage", "remove", "harbor"])).toEqual({
+      status: 0,
+      stdout: "storage harbor removed; its bucket was not touched\n",
+      stderr: "",
+    });
+    server.refuseWith = { code: "in-use", detail: 'cannot remove storage "harbor": ledger names it' };
+    expect(await baton(["storage", "remove", "harbor"])).toMatchObject({
+      status: 1,
+      stderr: 'baton: cannot remove storage "harbor": ledger names it\n',
+    });
   });
 });
 

@@ -12,6 +12,7 @@ credentials:
   control: { file: ../keys/control.json }
   data: { file: /etc/keys/data.json }
   dataByCluster: { harbor-b: { file: data-b.json } }
+fence: { provider: minio, admin: { file: admin.json } }
 `;
 const application = `kind: application
 name: ledger
@@ -40,6 +41,7 @@ describe("parseManifests", () => {
           data: { file: "/etc/keys/data.json" },
           dataByCluster: { "harbor-b": { file: "/srv/conf/data-b.json" } },
         },
+        fence: { admin: { file: "/srv/conf/admin.json" } },
       },
       { workload: { command: ["node", "main.ts"], workingDirectory: "/srv/conf/app" } },
     ]);

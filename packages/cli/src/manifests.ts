@@ -18,6 +18,7 @@ const pathFields: Readonly<Record<Kind, readonly (readonly string[])[]>> = {
     ["credentials", "control", "file"],
     ["credentials", "data", "file"],
     ["credentials", "dataByCluster", "*", "file"],
+    ["fence", "admin", "file"],
   ],
   application: [["workload", "workingDirectory"]],
 };

@@ -3,6 +3,14 @@ import { apply } from "./commands/apply.ts";
 import { type WatchOptions, listOperations, showOperation, startOperation } from "./commands/operation.ts";
 import { showRoute } from "./commands/route.ts";
 import type { CommandContext } from "./commands/session.ts";
+import {
+  addStorages,
+  listStorages,
+  probeStorage,
+  removeStorage,
+  rotateKeys,
+  showStorage,
+} from "./commands/storage.ts";
 import { up } from "./commands/up.ts";
 import { parseListenAddress } from "./listen-address.ts";
 
@@ -71,6 +79,8 @@ export function createProgram(context: CommandContext, setStatus: (status: numbe
     .option("--application <name>", "of this application only")
     .action((_options, command: Command) => listOperations(context, command.optsWithGlobals()));
 
+  addStorageCommands(program, context, setStatus);
+
   program
     .command("route")
     .description("where an application is served now")
@@ -79,4 +89,52 @@ export function createProgram(context: CommandContext, setStatus: (status: numbe
       showRoute(context, application, command.optsWithGlobals()),
     );
   return program;
+}
+
+function addStorageCommands(
+  program: Command,
+  context: CommandContext,
+  setStatus: (status: number) => void,
+): void {
+  const storage = program.command("storage").description("external storage: add, look at, probe, remove");
+  storage
+    .command("add")
+    .description("probe storages, and create or replace them")
+    .requiredOption("-f, --file <file...>", "YAML manifests of storages; - is standard input")
+    .action((_options, command: Command) => addStorages(context, command.optsWithGlobals()));
+  storage
+    .command("list")
+    .description("every storage, and whether its newest probe found it fit")
+    .action((_options, command: Command) => listStorages(context, command.optsWithGlobals()));
+  storage
+    .command("show")
+    .description("where a storage is, what its newest probe saw, and who uses it")
+    .argument("<name>")
+    .action((name: string, _options, command: Command) =>
+      showStorage(context, name, command.optsWithGlobals()),
+    );
+  storage
+    .command("probe")
+    .description("try the storage now; exit status 1 when it is not fit")
+    .argument("<name>")
+    .option("--thorough", "also what takes seconds")
+    .option("--in-flight", "also how long it waits for the rest of a body; takes up to three minutes")
+    .action(async (name: string, _options, command: Command) =>
+      setStatus(await probeStorage(context, name, command.optsWithGlobals())),
+    );
+  storage
+    .command("rotate")
+    .description("prove that the keys which are in the files now work, and that an old pair does not")
+    .argument("<name>")
+    .option("--old <file>", "the old pair, as JSON, on the orchestrator's machine: it must be refused by now")
+    .action((name: string, _options, command: Command) =>
+      rotateKeys(context, name, command.optsWithGlobals()),
+    );
+  storage
+    .command("remove")
+    .description("forget a storage that nobody uses; its bucket is not touched")
+    .argument("<name>")
+    .action((name: string, _options, command: Command) =>
+      removeStorage(context, name, command.optsWithGlobals()),
+    );
 }

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { AppError } from "@baton/protocol";
+import { AppError, type Manifest } from "@baton/protocol";
 import { type ManifestFile, parseManifests } from "../manifests.ts";
 import { type CommandContext, type GlobalOptions, openSession } from "./session.ts";
 
@@ -11,14 +11,22 @@ export interface ApplyOptions extends GlobalOptions {
 
 /** Sends nothing before every document of every file has been read and found good. */
 export async function apply(context: CommandContext, options: ApplyOptions): Promise<void> {
-  const files: ManifestFile[] = [];
-  for (const path of options.file) files.push(await readManifestFile(path, context));
-  const manifests = parseManifests(files);
+  const manifests = await readManifests(context, options.file);
   const { client, print } = await openSession(context, options);
   for (const manifest of manifests) {
     const stored = await client.apply(manifest, context.signal);
     print(stored, () => [`${stored.kind} ${stored.name} applied`]);
   }
+}
+
+/** Every manifest of the files, in the order in which they are applied. @throws AppError `invalid-manifest` about all that is wrong. */
+export async function readManifests(
+  context: CommandContext,
+  paths: readonly string[],
+): Promise<readonly Manifest[]> {
+  const files: ManifestFile[] = [];
+  for (const path of paths) files.push(await readManifestFile(path, context));
+  return parseManifests(files);
 }
 
 async function readManifestFile(path: string, { readInput }: CommandContext): Promise<ManifestFile> {

@@ -29,3 +29,17 @@ export function fit(text: string, width: number): string {
   if (characters.length <= width) return text;
   return width <= 0 ? "" : `${characters.slice(0, width - 1).join("")}…`;
 }
+
+/** Lines of at most `width` characters, broken between words; a longer word keeps a line of its own, whole, so that it can be copied. */
+export function wrap(text: string, width: number): readonly string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    const longer = line === "" ? word : `${line} ${word}`;
+    if (line !== "" && Array.from(longer).length > width) {
+      lines.push(line.trimEnd());
+      line = word;
+    } else line = longer;
+  }
+  return [...lines, line.trimEnd()];
+}
