@@ -17,7 +17,9 @@ export function wasDone(leases: readonly Lease[], change: LeaseChange): boolean 
       case "burn":
         return lease.state === "stopped" && lease.epoch === change.epoch && lease.run === null;
       case "fence":
-        return lease.state === "fenced" && lease.epoch === change.from.epoch;
+        return (
+          lease.state === "fenced" && lease.epoch === change.from.epoch && sameRun(lease.run, change.from.run)
+        );
     }
   });
 }
