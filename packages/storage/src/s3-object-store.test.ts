@@ -1,9 +1,10 @@
+import dns from "node:dns";
 import { once } from "node:events";
 import http from "node:http";
 import net, { type AddressInfo } from "node:net";
 import { inspect } from "node:util";
 import type { AppError } from "@baton/protocol";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { ObjectStore } from "./object-store.port.ts";
 import { openObjectStore } from "./s3-object-store.ts";
 
@@ -240,4 +241,107 @@ describe("an endpoint", () => {
       expect(opening).not.toThrow(secretAccessKey);
     },
   );
+});
+
+type Found = (error: null, addresses: readonly { address: string; family: number }[]) => void;
+
+describe("how a bucket is reached", () => {
+  afterEach(() => vi.restoreAllMocks());
+  const seenOf = async (
+    params: Partial<Parameters<typeof openObjectStore>[0]>,
+    use: (store: ObjectStore) => Promise<unknown>,
+    host = "127.0.0.1",
+  ): Promise<http.IncomingMessage> => {
+    const { seen } = await answeringAt(host, params, use);
+    const [first] = seen;
+    if (first === undefined) throw new Error("nothing was asked");
+    return first;
+  };
+  const answeringAt = async (
+    host: string,
+    params: Partial<Parameters<typeof openObjectStore>[0]>,
+    use: (store: ObjectStore) => Promise<unknown>,
+  ) => {
+    const seen: http.IncomingMessage[] = [];
+    const server = http.createServer((request, response) => {
+      seen.push(request);
+      request.resume();
+      response.writeHead(200, { etag: '"e"', server: "Store/1" }).end();
+    });
+    const endpoint = `http://${host}:${await listen(server)}`;
+    const accessKey = { accessKeyId: "KEY", secretAccessKey };
+    const store = openObjectStore({ endpoint, region: "us-east-1", bucket: "harbor", accessKey, ...params });
+    closers.push(() => store.close());
+    await use(store);
+    return { seen, endpoint };
+  };
+  const put = (store: ObjectStore) => store.put({ key: "a/b", body: "1", timeoutMs });
+  const match = { kind: "match", etag: '"0cc1"' } as const;
+
+  it("is by path, or by the host's name", async () => {
+    expect(await seenOf({}, put)).toMatchObject({ url: "/harbor/a/b" });
+    // Names below localhost are not known everywhere.
+    vi.spyOn(dns, "lookup").mockImplementation(((_name: string, _options: unknown, done: Found) =>
+      done(null, [{ address: "127.0.0.1", family: 4 }])) as never);
+    const virtual = await seenOf({ addressing: "virtual-host" }, put, "localhost");
+    expect(virtual).toMatchObject({
+      url: "/a/b",
+      headers: { host: expect.stringMatching(/^harbor\.localhost:/) as unknown },
+    });
+  });
+
+  it.each([
+    ["quoted", '"0cc1"'],
+    ["bare", "0cc1"],
+  ] as const)("sends an ETag %s", async (ifMatch, sent) => {
+    const request = await seenOf({ ifMatch }, (store) =>
+      store.put({ key: "k", body: "1", condition: match, timeoutMs }),
+    );
+    expect(request.headers["if-match"]).toBe(sent);
+  });
+
+  it("sends the token of a temporary key, and signs it", async () => {
+    const { headers } = await seenOf(
+      { accessKey: { accessKeyId: "KEY", secretAccessKey, sessionToken: "token" } },
+      put,
+    );
+    expect(headers["x-amz-security-token"]).toBe("token");
+    expect(headers.authorization).toContain("x-amz-security-token");
+  });
+
+  it("asks for the key before every request, so that a rotated one counts at once", async () => {
+    const keys = ["FIRST", "SECOND"].values();
+    const { seen } = await answeringAt(
+      "127.0.0.1",
+      { accessKey: async () => ({ accessKeyId: keys.next().value ?? "", secretAccessKey }) },
+      async (store) => {
+        await put(store);
+        await put(store);
+      },
+    );
+    expect(seen.map(({ headers }) => /Credential=(\w+)/.exec(String(headers.authorization))?.[1])).toEqual([
+      "FIRST",
+      "SECOND",
+    ]);
+  });
+
+  it("tells of every answer what the store calls itself", async () => {
+    const servers: (string | undefined)[] = [];
+    await seenOf({ onAnswer: ({ server }) => void servers.push(server) }, put);
+    expect(servers).toEqual(["Store/1"]);
+  });
+
+  it("reads no answer that is larger than anything of ours", async () => {
+    const { store } = await answering((response) => {
+      response.writeHead(200, { etag: '"e"' });
+      const more = (): void => {
+        while (response.write(Buffer.alloc(1_048_576)));
+        response.once("drain", more);
+      };
+      more();
+    });
+    const failure = await failureOf(store.get({ key: "k", timeoutMs }));
+    expect(failure).toMatchObject({ code: "storage-failed" });
+    expect(failure.message).toContain("larger than");
+  });
 });

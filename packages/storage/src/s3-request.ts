@@ -32,6 +32,8 @@ export interface S3Location {
 
 /** Idle connections end before usual servers (Node: 5 s) end them, so that a request is seldom sent into a closing one. */
 const idleMs = 4_000;
+/** Leases, receipts and pages of listings are far smaller; whatever lies in their place must not fill the memory. */
+const largestAnswer = 16 * 1_024 * 1_024;
 
 /**
  * Signed requests (SigV4, payload included) to one bucket. Nothing is retried.
@@ -153,7 +155,13 @@ export function exchange(params: {
   outgoing.on("error", fail);
   outgoing.on("response", (response) => {
     const chunks: Buffer[] = [];
-    response.on("data", (chunk: Buffer) => chunks.push(chunk));
+    let length = 0;
+    response.on("data", (chunk: Buffer) => {
+      length += chunk.byteLength;
+      if (length <= largestAnswer) return void chunks.push(chunk);
+      reject(tooLarge(request, endpoint));
+      outgoing.destroy();
+    });
     response.on("error", fail);
     response.on("end", () => {
       const { statusCode: status = 0, headers } = response;
@@ -169,6 +177,12 @@ export function exchange(params: {
   outgoing.end(body);
   return promise.finally(() => clearTimeout(timer));
 }
+
+const tooLarge = (request: Pick<S3Request, "doing">, endpoint: string): AppError =>
+  new AppError(
+    "storage-failed",
+    `cannot ${request.doing} at ${endpoint}: the answer is larger than ${largestAnswer} bytes, which nothing of Baton's is; find out who wrote it`,
+  );
 
 function lost(params: {
   readonly request: Pick<S3Request, "doing">;
