@@ -49,7 +49,7 @@ describe("deploy", () => {
   it("refuses a lease that was fenced: whoever had it may be alive", async () => {
     const world = createFakeWorld();
     await world.serveOnSource();
-    world.rewriteLease({ state: "fenced" });
+    await world.rewriteLease({ state: "fenced" });
     const { end } = await deployIn(world);
     expect(end).toMatchObject({ state: "rolled-back", reason: { code: "lease-mismatch" } });
     expect(world.target.effects.execs).toBe(0);

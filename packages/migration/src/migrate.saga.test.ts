@@ -92,7 +92,7 @@ describe("migrate on a storage with a fence", () => {
 
   it("is not passed when the witness changes its mind behind the fence", async () => {
     const world = await fencedWorld();
-    const { apply } = world.fence;
+    const apply = world.fence.apply.bind(world.fence);
     world.fence.apply = (holder, signal) => {
       world.source.witnessed = "running";
       return apply(holder, signal);

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
 import { isAppError } from "@baton/protocol";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { createAwsIdentities } from "./aws-identities.ts";
@@ -44,14 +45,12 @@ beforeEach(async () => {
   answer = { status: 200, body: assumed };
   asked = [];
   document = null;
-  server = http.createServer(async (request, response) => {
-    let body = "";
-    for await (const chunk of request) body += String(chunk);
-    asked.push({
-      form: new URLSearchParams(body),
-      authorization: String(request.headers.authorization),
+  server = http.createServer((request, response) => {
+    const authorization = String(request.headers.authorization);
+    void text(request).then((body) => {
+      asked.push({ form: new URLSearchParams(body), authorization });
+      response.writeHead(answer.status, { "content-type": "text/xml" }).end(answer.body);
     });
-    response.writeHead(answer.status, { "content-type": "text/xml" }).end(answer.body);
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -7,7 +7,7 @@ import { standing } from "./fence-errors.ts";
 import type { Identities } from "./identities.port.ts";
 
 const userSchema = v.object({
-  suspended: v.union([v.number(), v.boolean()]),
+  suspended: v.pipe(v.union([v.number(), v.boolean()]), v.transform(Boolean)),
   keys: v.array(v.object({ access_key: v.string(), secret_key: v.string() })),
 });
 type User = v.InferOutput<typeof userSchema>;
@@ -73,7 +73,7 @@ export function createCephIdentities(
     },
     async issue({ identity, timeoutMs }) {
       const user = (await find(identity, timeoutMs)) ?? (await create(identity, false, timeoutMs));
-      if (Boolean(user.suspended)) throw standing(identity);
+      if (user.suspended) throw standing(identity);
       return keyIn(user, identity);
     },
     async keyOf({ identity, timeoutMs }) {
@@ -83,10 +83,10 @@ export function createCephIdentities(
     async disable({ identity, timeoutMs }) {
       // One that was never issued is made suspended, so that whoever issues it late finds it disabled.
       const user = (await find(identity, timeoutMs)) ?? (await create(identity, true, timeoutMs));
-      if (Boolean(user.suspended)) return;
+      if (user.suspended) return;
       const doing = `disable the identity ${identity}`;
       const answer = await ask("POST", { uid: identity, suspended: "true" }, doing, timeoutMs);
-      if (answer.status !== 200 || !Boolean(readUser(answer).suspended))
+      if (answer.status !== 200 || !readUser(answer).suspended)
         throw unexpectedAnswer(doing, endpoint, answer);
     },
     close: () => client.close(),

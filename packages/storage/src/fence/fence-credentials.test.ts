@@ -113,8 +113,11 @@ describe("fenceCredentials", () => {
 describe("assertDoorsOpen", () => {
   const check = (...doors: readonly ReturnType<typeof createDoor>[]) =>
     assertDoorsOpen({ doors, prefix, timeoutMs: 1_000 });
-  it("is content when every door takes a write", () =>
-    check(createDoor("a", "takes"), createDoor("b", "takes")));
+  it("is content when every door takes a write", async () => {
+    const doors = [createDoor("a", "takes"), createDoor("b", "takes")];
+    await check(...doors);
+    expect(doors.map(({ writes }) => writes.length)).toEqual([1, 1]);
+  });
   it("says which door refuses already, so that its refusal later proves nothing", () =>
     expect(check(createDoor("a", "takes"), createDoor("b", "denies"))).rejects.toMatchObject({
       code: "fence-unproven",
