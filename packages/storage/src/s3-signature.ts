@@ -31,7 +31,8 @@ export function signRequest(params: {
   };
   // The signer does not see the body: it would make up a content type for it.
   return {
-    ...aws4.sign({ method, path: url.pathname, service: "s3", region, headers }, credentialsOf(accessKey)).headers,
+    ...aws4.sign({ method, path: url.pathname, service: "s3", region, headers }, credentialsOf(accessKey))
+      .headers,
   };
 }
 

@@ -7,7 +7,7 @@ import { standing } from "./fence-errors.ts";
 import type { Identities } from "./identities.port.ts";
 
 const userSchema = v.object({
-  suspended: v.pipe(v.union([v.number(), v.boolean()]), v.transform(Boolean)),
+  suspended: v.union([v.number(), v.boolean()]),
   keys: v.array(v.object({ access_key: v.string(), secret_key: v.string() })),
 });
 type User = v.InferOutput<typeof userSchema>;

@@ -6,3 +6,5 @@ export { assertDoorsOpen, fenceCredentials } from "./fence-credentials.ts";
 export type { Door } from "./fence-credentials.ts";
 export type { Identities } from "./identities.port.ts";
 export { createAwsIdentities } from "./aws-identities.ts";
+export { assertRoleOpen, fenceRole } from "./fence-role.ts";
+export { createPostgresLogin, createPostgresRoleAdmin } from "./postgres-role.ts";

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import type { ClientRequest, IncomingMessage } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { newNonce } from "@baton/protocol";
 import { controlPrefix } from "../prefix.ts";
 import type { ProbeDoor } from "./probe-door.ts";
@@ -7,6 +7,8 @@ import { putRequest } from "./send-to-url.ts";
 
 const body = Buffer.alloc(64, "half");
 const timeoutMs = 5_000;
+
+const never = { ms: null, ended: "still waiting" } as const;
 
 /** How long a store waits for the rest of a body. */
 export interface InFlightBound {
@@ -18,8 +20,9 @@ export interface InFlightBound {
 }
 
 /**
- * Begins an upload of a scratch object, sends half of it and falls silent, as a frozen writer would; says after how long the store gives it up. Stores check keys
- * when a request begins: until that bound has passed, a write that began before a fence may still be finished.
+ * Begins uploads of a scratch object and falls silent, as a frozen writer would, once after the head and once in the middle of the body; says after how long the
+ * store has given both up. Stores check keys when a request begins: until that bound has passed, a write that began before a fence may still be finished.
+ * It is none for a writer that goes on sending, however slowly.
  *
  * @throws AppError what `ObjectStore` throws when the store cannot be reached or rejects Baton's key; `TypeError` for a door without a bucket.
  */
@@ -49,29 +52,41 @@ export async function measureInFlight(params: {
         ended: `an upload by a presigned URL was answered with ${response.statusCode}`,
       };
 
-    const half = putRequest(url, { ca, length: body.byteLength, signal });
-    half.write(body.subarray(0, body.byteLength / 2));
-    const began = performance.now();
-    const ended = await endOf(half, signal);
-    half.destroy();
-    return {
-      endpoint,
-      ms: ended === null ? null : performance.now() - began,
-      ended: ended ?? "still waiting",
-    };
+    const ends = await Promise.all(
+      [0, body.byteLength / 2].map((sent) => endOfSilence({ url, ca, sent, signal })),
+    );
+    // The longest; one that never ended is longer than any.
+    const longest = ends.reduce(
+      (a, b) => (a.ms === null || (b.ms !== null && a.ms > b.ms) ? a : b),
+      ends[0] ?? never,
+    );
+    return { endpoint, ...longest };
   } finally {
     await store.remove({ key, timeoutMs }).catch(() => undefined);
   }
 }
 
-/** An answer or the end of the connection; null when neither came in time. */
-async function endOf(request: ClientRequest, signal: AbortSignal): Promise<string | null> {
+/** After how long an upload ends of which so many bytes were sent. */
+async function endOfSilence(params: {
+  readonly url: string;
+  readonly ca: string | undefined;
+  readonly sent: number;
+  readonly signal: AbortSignal;
+}): Promise<Omit<InFlightBound, "endpoint">> {
+  const { url, ca, sent, signal } = params;
+  const request = putRequest(url, { ca, length: body.byteLength, signal });
+  if (sent === 0) request.flushHeaders();
+  else request.write(body.subarray(0, sent));
+  const began = performance.now();
   try {
     const [response] = (await once(request, "response")) as [IncomingMessage];
     response.resume();
-    return `answered with ${response.statusCode}`;
+    return { ms: performance.now() - began, ended: `answered with ${response.statusCode}` };
   } catch (error) {
-    if (signal.aborted) return null;
-    return `ended the connection (${error instanceof Error && "code" in error ? String(error.code) : "closed"})`;
+    if (signal.aborted) return never;
+    const code = error instanceof Error && "code" in error ? String(error.code) : "closed";
+    return { ms: performance.now() - began, ended: `ended the connection (${code})` };
+  } finally {
+    request.destroy();
   }
 }
