@@ -2,22 +2,20 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import type { ErrorCode, StorageManifest } from "@baton/protocol";
-import { afterEach, describe, expect, it } from "vitest";
+import {
+  type ErrorCode,
+  type StorageManifest,
+  type StorageView,
+  parseAs,
+  storageViewSchema,
+} from "@baton/protocol";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Annex, AnnexKey } from "./annex.ts";
+import { type FakeStores, openFakeStores } from "./fake-stores.ts";
 import { expectNothingChanges, expectScratchRemoved } from "./observe.ts";
 import { expectOneLine, expectProblem } from "./refusal.ts";
 import type { Stage } from "./stage.ts";
-
-/** Part of every secret here that must never be shown. */
-const secretWord = "hunter2";
-
-interface WrongStorage {
-  readonly title: string;
-  readonly change: (annex: Annex) => Promise<Partial<StorageManifest>>;
-  readonly code: ErrorCode;
-  readonly words: readonly string[];
-}
+import { type WrongStorage, secretWord, wrongEndpoints } from "./wrong-endpoints.ts";
 
 /** The credentials with one of them read from another file. */
 const withFile = (
@@ -135,6 +133,12 @@ export function testStorages(at: () => Stage): void {
   describe("a wrong storage", () => {
     expectNothingChanges(at);
 
+    let fakes: FakeStores;
+    beforeAll(async () => {
+      fakes = await openFakeStores();
+    });
+    afterAll(() => fakes.close());
+
     afterEach(async () => {
       const { annex, api, harbour } = at();
       expectScratchRemoved(annex.log());
@@ -145,22 +149,152 @@ export function testStorages(at: () => Stage): void {
         workload: { command: ["/bin/true"] },
         readiness: { path: "/readyz" },
       };
-      // There is no list of storages: whoever wants to use the refused one is told.
+      expectProblem(await api("GET", "/v1/storages/quay"), "unknown-storage", ["harbor"]);
       expectProblem(await api("PUT", "/v1/applications/skiff", { body: application }), "unknown-storage");
       const log = await readFile(join(harbour.directory, "orchestrator.log"), "utf8");
       expect(log).not.toContain(secretWord);
       for (const { secretAccessKey } of Object.values(annex.keys)) expect(log).not.toContain(secretAccessKey);
     });
 
-    it.each(wrong)("$title is refused before anything is stored", async ({ change, code, words }) => {
-      const { annex, api, baton } = at();
-      const manifest = { ...annex.storage, ...(await change(annex)) };
-      const answer = await api("PUT", "/v1/storages/quay", { body: manifest });
-      const ended = await baton(["apply", "-f", "-"], JSON.stringify(manifest));
-      expectProblem(answer, code, words);
-      expectOneLine(ended, words);
-      for (const secret of [secretWord, ...Object.values(annex.keys).map((key) => key.secretAccessKey)])
-        expect(answer.text + ended.stderr).not.toContain(secret);
+    it.each([...wrong, ...wrongEndpoints])(
+      "$title is refused before anything is stored",
+      async ({ change, code, words }) => {
+        const { annex, api, baton } = at();
+        const manifest = { ...annex.storage, ...(await change(annex, fakes)) };
+        const answer = await api("PUT", "/v1/storages/quay", { body: manifest });
+        const ended = await baton(["apply", "-f", "-"], JSON.stringify(manifest));
+        expectProblem(answer, code, words);
+        expectOneLine(ended, words);
+        for (const secret of [secretWord, ...Object.values(annex.keys).map((key) => key.secretAccessKey)])
+          expect(answer.text + ended.stderr).not.toContain(secret);
+      },
+    );
+  });
+
+  describe("a storage", () => {
+    expectNothingChanges(at);
+    const manifest = (): StorageManifest => ({ ...at().annex.storage, name: "quay" });
+    const view = async (): Promise<StorageView> =>
+      parseAs(
+        storageViewSchema,
+        JSON.parse((await at().baton(["storage", "show", "quay", "--output", "json"])).stdout),
+        "the view",
+      );
+    const add = async (change: Partial<StorageManifest> = {}): Promise<void> => {
+      const added = await at().baton(
+        ["storage", "add", "-f", "-"],
+        JSON.stringify({ ...manifest(), ...change }),
+      );
+      expect(added).toEqual({ status: 0, stdout: "storage quay added\n", stderr: "" });
+    };
+    const remove = async (): Promise<void> => {
+      const { annex, baton } = at();
+      const written = annex.log().length;
+      expect((await baton(["storage", "remove", "quay"])).status).toBe(0);
+      // Neither its objects nor anything else in the bucket.
+      expect(annex.log()).toHaveLength(written);
+      expectProblem(await at().api("GET", "/v1/storages/quay"), "unknown-storage");
+    };
+
+    it("that names one endpoint twice is probed there once", async () => {
+      const { endpoint } = manifest();
+      await add({ otherEndpoints: [`${endpoint}/`, endpoint], clusters: { "harbor-b": { endpoint } } });
+      const { fitness, probe, applications } = await view();
+      expect({ fitness, applications }).toEqual({ fitness: "fit", applications: [] });
+      expect(probe?.verdict?.endpoints).toHaveLength(1);
+      await remove();
+    });
+
+    it("whose store goes away is shown as unfit with the reason, until it is probed well again", async () => {
+      const { annex, baton } = at();
+      await add();
+      await annex.stop();
+      try {
+        expectOneLine(await baton(["storage", "probe", "quay"]), [annex.storage.endpoint, "ECONNREFUSED"]);
+        expect(await view()).toMatchObject({
+          fitness: "unfit",
+          reason: expect.stringContaining("check the endpoint and the network") as string,
+          probe: { verdict: null, error: { code: "storage-unreachable" } },
+        });
+        expect((await baton(["storage", "list"])).stdout).toMatch(/^quay +unfit /m);
+      } finally {
+        await annex.restart();
+      }
+      expect(await baton(["storage", "probe", "quay"])).toMatchObject({ status: 0, stderr: "" });
+      expect(await view()).toMatchObject({ fitness: "fit", reason: null });
+      await remove();
+    });
+
+    it("whose key can do too much since is unfit, and the probe says so with its status", async () => {
+      const { annex, baton } = at();
+      const file = await annex.secret("changing.key.json", JSON.stringify(annex.keys.data));
+      await add(withFile(annex, "data", file));
+      await annex.secret("changing.key.json", JSON.stringify(annex.keys.greedy));
+      const probed = await baton(["storage", "probe", "quay"]);
+      expect(probed.status).toBe(1);
+      expect(probed.stdout).toContain("✖ not true: the application's key cannot write below .baton/");
+      expect(probed.stderr).toMatch(
+        /^baton: cannot use storage "quay": [^\n]*forbid the application's key to write[^\n]*\n$/,
+      );
+      expect(await view()).toMatchObject({ fitness: "unfit" });
+      await remove();
+    });
+
+    it("is not rotated to keys that do not work, or while the old pair does", async () => {
+      const { annex, baton } = at();
+      const file = await annex.secret("changing.key.json", JSON.stringify(annex.keys.data));
+      await add(withFile(annex, "data", file));
+      const same = await baton(["storage", "rotate", "quay", "--old", annex.secretOf("data")]);
+      expectOneLine(same, ["the old pair is still the one in", "put the new pair there first"]);
+      const old = await baton(["storage", "rotate", "quay", "--old", annex.secretOf("dataB")]);
+      expectOneLine(old, [
+        `${annex.storage.endpoint} takes its writes below "quay/"`,
+        "disable it at the store",
+      ]);
+      const none = await baton(["storage", "rotate", "quay", "--old", annex.pathOf("no-such.key.json")]);
+      expectOneLine(none, ["cannot read the secret", "there is no such file"]);
+      const wrongPair = { ...annex.keys.data, secretAccessKey: `${secretWord}-0123456789` };
+      await annex.secret("changing.key.json", JSON.stringify(wrongPair));
+      const broken = await baton(["storage", "rotate", "quay"]);
+      expectOneLine(broken, ['cannot rotate the keys of storage "quay"', "leave the old pair enabled"]);
+      for (const { stderr } of [same, old, none, broken]) {
+        expect(stderr).not.toContain(secretWord);
+        for (const { secretAccessKey } of Object.values(annex.keys))
+          expect(stderr).not.toContain(secretAccessKey);
+      }
+      await remove();
+    });
+
+    it("in use is not removed", async () => {
+      const words = ['cannot remove storage "harbor": application "ledger" has a placement on it'];
+      expectProblem(await at().api("DELETE", "/v1/storages/harbor"), "in-use", words);
+      expectOneLine(await at().baton(["storage", "remove", "harbor"]), words);
+    });
+
+    it("of an unknown name is named, with those that there are", async () => {
+      for (const command of ["show", "probe", "rotate", "remove"])
+        expectOneLine(await at().baton(["storage", command, "nosuch"]), [
+          'cannot use storage "nosuch": there is none of this name (known:',
+          "harbor",
+        ]);
+    });
+
+    it("is not asked for in other words", async () => {
+      const { api, baton } = at();
+      const post = (path: string, body: unknown) => api("POST", `/v1/storages/harbor/${path}`, { body });
+      expectProblem(await post("probe", { thorough: "yes" }), "invalid-request", ['"thorough"']);
+      expectProblem(await post("probe", { deep: true }), "invalid-request", [
+        "(allowed: thorough, inFlight)",
+      ]);
+      expectProblem(await post("probe", "thorough"), "invalid-request", ["the body is not JSON"]);
+      const key = { accessKeyId: "K", secretAccessKey: secretWord };
+      const rotated = await post("rotate", { old: key });
+      expectProblem(rotated, "invalid-request", ["(allowed: file)"]);
+      expect(rotated.text).not.toContain(secretWord);
+      const cluster = { kind: "cluster", name: "harbor-c", driver: "process", directory: "/nowhere" };
+      expectOneLine(await baton(["storage", "add", "-f", "-"], JSON.stringify(cluster)), [
+        'cannot add cluster "harbor-c": only storages are added here',
+      ]);
     });
   });
 }
