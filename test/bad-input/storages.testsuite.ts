@@ -2,13 +2,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import {
-  type ErrorCode,
-  type StorageManifest,
-  type StorageView,
-  parseAs,
-  storageViewSchema,
-} from "@baton/protocol";
+import { type StorageManifest, type StorageView, parseAs, storageViewSchema } from "@baton/protocol";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Annex, AnnexKey } from "./annex.ts";
 import { type FakeStores, openFakeStores } from "./fake-stores.ts";
