@@ -28,7 +28,11 @@ const stores: readonly Expected[] = [
   {
     store: minio,
     ifMatch: "quoted",
-    deviations: ["a removal with a stale If-Match is refused"],
+    deviations: [
+      "an object below another object's key is listed",
+      "open uploads are listed by prefix",
+      "a removal with a stale If-Match is refused",
+    ],
     versioned: [],
   },
 ];

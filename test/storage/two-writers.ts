@@ -44,8 +44,8 @@ const moments: Readonly<Record<string, Moment>> = {
   answer: "between requests",
 };
 
-/** So few are awake at once: a busy machine catches nobody in time, and those that are caught need nothing of it. */
-const awake = createGate(4);
+/** So few are begun at once: a busy machine catches nobody in time, and those that are caught need nothing of it. */
+const begin = createGate(4);
 
 export async function openTwoWriters(bed: StoreBed, run: RunBed["run"]) {
   const { region, ifMatch } = bed;
@@ -71,7 +71,7 @@ export async function openTwoWriters(bed: StoreBed, run: RunBed["run"]) {
   return {
     /** @throws what the fence throws, and then the target has not begun */
     async handOver({ source, at, fence, lagging = false }: Handover): Promise<Outcome> {
-      const { identity, accessKey } = await issue();
+      const { identity, accessKey } = await begin(issue);
       const prefix = `w/${identity}/`;
       const keys = Array.from({ length: 4 }, (_, n) => `${prefix}${n}`);
       const closing: { close(): unknown }[] = [];
@@ -92,7 +92,7 @@ export async function openTwoWriters(bed: StoreBed, run: RunBed["run"]) {
 
         const settings = { endpoints, bucket, region, accessKey, keys, lanes };
         const pace = { parts: 6, partBytes: 4_096, partMs: 50 };
-        const { application, caught } = await awake(async () => {
+        const { application, caught } = await begin(async () => {
           const started = await run({
             command: [process.execPath, writer],
             env: { WRITER: JSON.stringify({ ...settings, ...pace }) },
@@ -123,6 +123,7 @@ export async function openTwoWriters(bed: StoreBed, run: RunBed["run"]) {
             settleMs: fence.settleMs,
             deadlineMs: fence.settleMs + (lagging && fence.doors === "all" ? 5_000 : 60_000),
             abortUploads: async () => ({ aborted: 0, complete: true }),
+            takeInventory: async () => ({ objects: 0, bytes: 0, digest: "" }),
           });
         }
 

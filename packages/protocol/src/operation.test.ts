@@ -24,6 +24,7 @@ const operation = {
     denied: [{ endpoint: "http://127.0.0.1:9000", at, tries: 3 }],
     settleMs: 72_500,
     uploads: { aborted: 1, complete: false },
+    inventory: { objects: 3, bytes: 1_234, digest: "0".repeat(64) },
   },
   possibleLoss: true,
   ledger: {

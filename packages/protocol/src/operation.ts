@@ -64,6 +64,8 @@ export const fenceRecordSchema = strictObject({
   /** Waited for requests that had begun before. */
   settleMs: number,
   uploads: strictObject({ aborted: integer, complete: v.boolean() }),
+  /** What the old key left behind: below the prefix, before the next key was given. */
+  inventory: strictObject({ objects: integer, bytes: integer, digest: v.string() }),
 });
 
 export type FenceRecord = v.InferOutput<typeof fenceRecordSchema>;

@@ -23,6 +23,7 @@ export function createFakeFence() {
         denied: [],
         settleMs: 0,
         uploads: { aborted: 0, complete: true },
+        inventory: { objects: 0, bytes: 0, digest: "" },
       };
     },
     disable: async (holder) => void disabled.add(nameOf(holder)),

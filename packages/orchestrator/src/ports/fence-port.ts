@@ -1,6 +1,6 @@
 import type { FencePort, KeyHolder } from "@baton/migration";
-import { AppError, type StorageManifest } from "@baton/protocol";
-import { findOpenUploads, openBucket } from "@baton/storage/bucket";
+import { AppError, type FenceRecord, type StorageManifest } from "@baton/protocol";
+import { findOpenUploads, openBucket, takeInventory } from "@baton/storage/bucket";
 import { type Identities, assertDoorsOpen, fenceCredentials, identityOf } from "@baton/storage/fence";
 import { readAccessKey } from "./secrets.ts";
 import { openStore, placeOn, placesOf } from "./storages.ts";
@@ -8,6 +8,8 @@ import { openStore, placeOn, placesOf } from "./storages.ts";
 const requestMs = 10_000;
 /** Besides the wait for what had begun: until every endpoint refuses, twice. */
 const denialMs = 60_000;
+/** A million objects take about two minutes. */
+const inventoryMs = 180_000;
 
 /** The fence of a storage whose placements have keys of their own. */
 export function createFencePort(params: {
@@ -54,8 +56,9 @@ export function createFencePort(params: {
           doors,
           prefix,
           settleMs: settle,
-          deadlineMs: settle + denialMs,
+          deadlineMs: settle + denialMs + inventoryMs,
           abortUploads: ({ timeoutMs }) => abortUploads(storage, timeoutMs),
+          takeInventory: ({ timeoutMs }) => inventoryOf(storage, timeoutMs),
         }),
       );
     },
@@ -73,21 +76,39 @@ export function createFencePort(params: {
   }
 }
 
-async function abortUploads(
+/** The bucket with Baton's own key, for as long as `use` takes. */
+async function withBucket<T>(
   storage: StorageManifest,
-  timeoutMs: number,
-): Promise<{ readonly aborted: number; readonly complete: boolean }> {
+  use: (bucket: ReturnType<typeof openBucket>) => Promise<T>,
+): Promise<T> {
   const accessKey = await readAccessKey(storage.credentials.control);
   const bucket = openBucket({ ...placeOn(storage, null), accessKey, ifMatch: storage.ifMatch });
   try {
-    const limits = { pageTimeoutMs: Math.min(requestMs, timeoutMs), deadlineMs: timeoutMs };
-    const { uploads, complete } = await findOpenUploads({ bucket, prefix: storage.prefix, ...limits });
-    for (const upload of uploads) await bucket.abortUpload({ ...upload, timeoutMs: limits.pageTimeoutMs });
-    return { aborted: uploads.length, complete };
+    return await use(bucket);
   } finally {
     bucket.close();
   }
 }
+
+const listing = ({ prefix }: StorageManifest, timeoutMs: number) => ({
+  prefix,
+  pageTimeoutMs: Math.min(requestMs, timeoutMs),
+  deadlineMs: timeoutMs,
+});
+
+const abortUploads = (storage: StorageManifest, timeoutMs: number): Promise<FenceRecord["uploads"]> =>
+  withBucket(storage, async (bucket) => {
+    const limits = listing(storage, timeoutMs);
+    const { uploads, complete } = await findOpenUploads({ bucket, ...limits });
+    for (const upload of uploads) await bucket.abortUpload({ ...upload, timeoutMs: limits.pageTimeoutMs });
+    return { aborted: uploads.length, complete };
+  });
+
+const inventoryOf = (storage: StorageManifest, timeoutMs: number): Promise<FenceRecord["inventory"]> =>
+  withBucket(storage, async (bucket) => {
+    const { objects, bytes, digest } = await takeInventory({ bucket, ...listing(storage, timeoutMs) });
+    return { objects, bytes, digest };
+  });
 
 const unproven = (why: string): AppError =>
   new AppError("fence-unproven", `cannot fence the source: ${why}; nothing is handed over without it`);

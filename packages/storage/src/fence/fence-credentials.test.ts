@@ -37,6 +37,7 @@ function createDoor(endpoint: string, ...answers: readonly Said[]) {
   return { endpoint, store, writes };
 }
 
+const inventory = { objects: 1, bytes: 2, digest: "0" };
 let events: string[];
 beforeEach(() => {
   events = [];
@@ -54,6 +55,10 @@ const fence = (doors: readonly ReturnType<typeof createDoor>[], deadlineMs = 60_
       events.push(`abort at ${clock.nowMs() >= settleMs ? "after" : "before"} settling`);
       return { aborted: 2, complete: true };
     },
+    takeInventory: async () => {
+      events.push("inventory");
+      return inventory;
+    },
     clock,
   });
 };
@@ -70,8 +75,9 @@ describe("fenceCredentials", () => {
       ],
       settleMs: 5_000,
       uploads: { aborted: 2, complete: true },
+      inventory,
     });
-    expect(events).toEqual(["disable baton-1", "disable baton-1", "abort at after settling"]);
+    expect(events).toEqual(["disable baton-1", "disable baton-1", "abort at after settling", "inventory"]);
   });
 
   it("is not proven by a door that refused for a while only", async () => {

@@ -49,7 +49,7 @@ export async function assertDoorsOpen(params: {
 
 /**
  * Takes an identity's keys away for good and proves it: disables it, tries writes with the old key at every endpoint until each has refused several in a row, waits
- * for what had begun before, and aborts the multipart uploads that are open. Idempotent: may be repeated as a whole at any time.
+ * for what had begun before, aborts the multipart uploads that are open, and takes the inventory that the next holder begins with. Idempotent: may be repeated as a whole at any time.
  *
  * The store checks a key when a request begins; a body that is half sent then may still be finished. `settleMs` must therefore be the longest time that the
  * store waits for the rest of one (the probe measures it), and the wait begins after the last refusal that was needed.
@@ -68,6 +68,7 @@ export async function fenceCredentials(params: {
    * All that are open below the prefix. They are no danger by now, as completing one takes a key; but nobody would know what became of them.
    */
   readonly abortUploads: (params: { readonly timeoutMs: number }) => Promise<FenceRecord["uploads"]>;
+  readonly takeInventory: (params: { readonly timeoutMs: number }) => Promise<FenceRecord["inventory"]>;
   readonly clock?: Clock | undefined;
 }): Promise<FenceRecord> {
   const { identities, identity, doors, prefix, settleMs, clock = systemClock } = params;
@@ -89,7 +90,8 @@ export async function fenceCredentials(params: {
   // Once more: an issue that was under way may have undone it, and an endpoint may have heard of something older meanwhile.
   await deny();
   const uploads = await params.abortUploads({ timeoutMs: leftMs() });
-  return { identity, disabledAt, denied, settleMs, uploads };
+  const inventory = await params.takeInventory({ timeoutMs: leftMs() });
+  return { identity, disabledAt, denied, settleMs, uploads, inventory };
 }
 
 /** Refusals in a row: one that is taken between them begins the count anew, as several servers stand behind one endpoint. */

@@ -51,6 +51,7 @@ export function testIdentities(name: string, setup: () => Promise<IdentitiesSetu
         settleMs: 0,
         deadlineMs: 30_000,
         abortUploads: async () => ({ aborted: 0, complete: true }),
+        takeInventory: async () => ({ objects: 0, bytes: 0, digest: "" }),
       });
     const refused = (code: string): unknown => expect.objectContaining({ code });
 

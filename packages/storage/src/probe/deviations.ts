@@ -3,7 +3,10 @@ import type { IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type AppError, isAppError } from "@baton/protocol";
 import type { BucketPort } from "../bucket.port.ts";
+import { listsNestedKeys } from "../nested-keys.ts";
 import type { ObjectStore } from "../object-store.port.ts";
+import { findOpenUploads } from "../open-uploads.ts";
+import { controlPrefix } from "../prefix.ts";
 import type { Within } from "./probe-door.ts";
 import { type ProbeTest, type TestName, verdict } from "./probe-tests.ts";
 import { putRequest } from "./send-to-url.ts";
@@ -35,6 +38,14 @@ export async function probeDeviations(params: {
       for (const [n, each] of buckets.entries())
         if (!(await lists(each, key, within))) return `endpoint ${n + 1} did not list it`;
       return null;
+    }),
+    test("an object below another object's key is listed", async () => {
+      const listed = await listsNestedKeys({ store, bucket, ...listing(within) });
+      return listed ? null : "not listed, though it can be read: an inventory would lack it";
+    }),
+    test("open uploads are listed by prefix", async () => {
+      const { complete } = await findOpenUploads({ bucket, ...listing(within) });
+      return complete ? null : "one that was open was not listed";
     }),
     test("a removal with a stale If-Match is refused", async () => {
       const { key, etag } = await written("one");
@@ -95,6 +106,12 @@ const test = (name: TestName, run: () => Promise<string | null>) => async (): Pr
 /** Definite, as opposed to no answer. */
 const isAnswer = ({ code }: AppError): boolean =>
   code !== "storage-unclear" && code !== "storage-unreachable" && code !== "deadline-exceeded";
+
+/** Of Baton's own scratch keys. */
+const listing = (within: Within) => {
+  const { timeoutMs } = within({});
+  return { prefix: `${controlPrefix}probe/`, pageTimeoutMs: timeoutMs, deadlineMs: timeoutMs };
+};
 
 async function lists(bucket: BucketPort, key: string, within: Within): Promise<boolean> {
   const { timeoutMs } = within({});

@@ -5,7 +5,8 @@ import { controlPrefix } from "../prefix.ts";
 import type { ProbeDoor } from "./probe-door.ts";
 import { putRequest } from "./send-to-url.ts";
 
-const body = Buffer.alloc(64, "half");
+/** Small and large: stores that collect blocks in memory time them in another way than what they pass on at once. */
+const lengths = [64, 8 * 1_024 * 1_024] as const;
 const timeoutMs = 5_000;
 
 const never = { ms: null, ended: "still waiting" } as const;
@@ -41,8 +42,9 @@ export async function measureInFlight(params: {
   const signal = AbortSignal.timeout(limitMs);
   try {
     // What is rejected at once would look like a short bound.
-    const whole = putRequest(url, { ca, length: body.byteLength, signal: AbortSignal.timeout(timeoutMs) });
-    whole.end(body);
+    const [length] = lengths;
+    const whole = putRequest(url, { ca, length, signal: AbortSignal.timeout(timeoutMs) });
+    whole.end(Buffer.alloc(length));
     const [response] = (await once(whole, "response")) as [IncomingMessage];
     response.resume();
     if (response.statusCode !== 200)
@@ -53,7 +55,9 @@ export async function measureInFlight(params: {
       };
 
     const ends = await Promise.all(
-      [0, body.byteLength / 2].map((sent) => endOfSilence({ url, ca, sent, signal })),
+      lengths.flatMap((length) =>
+        [0, length / 2].map((sent) => endOfSilence({ url, ca, length, sent, signal })),
+      ),
     );
     // The longest; one that never ended is longer than any.
     const longest = ends.reduce(
@@ -70,13 +74,14 @@ export async function measureInFlight(params: {
 async function endOfSilence(params: {
   readonly url: string;
   readonly ca: string | undefined;
+  readonly length: number;
   readonly sent: number;
   readonly signal: AbortSignal;
 }): Promise<Omit<InFlightBound, "endpoint">> {
-  const { url, ca, sent, signal } = params;
-  const request = putRequest(url, { ca, length: body.byteLength, signal });
+  const { url, ca, length, sent, signal } = params;
+  const request = putRequest(url, { ca, length, signal });
   if (sent === 0) request.flushHeaders();
-  else request.write(body.subarray(0, sent));
+  else request.write(Buffer.alloc(sent));
   const began = performance.now();
   try {
     const [response] = (await once(request, "response")) as [IncomingMessage];

@@ -14,6 +14,8 @@ export const probeTests = {
   "the application's key cannot write below .baton/": "storage-unprotected",
   "the application's key cannot remove below .baton/": "storage-unprotected",
   "what one endpoint took is listed at once at every other": null,
+  "an object below another object's key is listed": null,
+  "open uploads are listed by prefix": null,
   "a removal with a stale If-Match is refused": null,
   "completing a multipart upload heeds its condition": null,
   "an aborted upload is gone": null,
