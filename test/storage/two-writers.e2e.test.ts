@@ -33,8 +33,13 @@ function suite(name: string, found: FoundStore): void {
     }, bedMs);
 
     const handOver = async (count: number, handover: Handover): Promise<readonly Outcome[]> => {
-      const outcomes = await Promise.all(Array.from({ length: count }, () => two.handOver(handover)));
+      const all = Array.from({ length: count }, () => two.handOver(handover));
+      const results = await Promise.allSettled(all);
+      const outcomes = results.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
       if (byHand !== undefined) console.log(`${bed.name}, ${handover.source}: ${inWords(outcomes)}`);
+      const failed = results.flatMap((each) => (each.status === "rejected" ? [String(each.reason)] : []));
+      if (failed.length > 0)
+        throw new Error(`not carried out: ${failed.length} of ${count}: ${failed.join("; ")}`);
       return outcomes;
     };
     const staleIn = (outcomes: readonly Outcome[]): readonly string[] =>
