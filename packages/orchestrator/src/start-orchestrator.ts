@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { noFaults } from "@baton/migration";
 import { AppError, publicKeyOf } from "@baton/protocol";
+import { measureInFlight } from "@baton/storage/bucket";
 import { pino } from "pino";
 import type { AppDeps } from "./api/create-app.ts";
 import { listen } from "./api/listen.ts";
@@ -80,6 +81,7 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
     const probes = new StorageProbes({
       records: probeRecords,
       signal: closing.signal,
+      measureInFlight,
       inFlightLimitMs,
     });
     undo.push(() => probes.end());

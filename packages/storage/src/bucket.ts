@@ -10,3 +10,4 @@ export { openProbeDoor } from "./probe/open-door.ts";
 export { findOpenUploads } from "./open-uploads.ts";
 export type { OpenUploads } from "./open-uploads.ts";
 export { listsNestedKeys } from "./nested-keys.ts";
+export { measureInFlight } from "./probe/in-flight.ts";
