@@ -3,7 +3,9 @@ import {
   errorTable,
   newOperationId,
   newPlacementId,
+  parseAs,
   problemContentType,
+  storageViewSchema,
 } from "@baton/protocol";
 import type { Hono } from "hono";
 import { pino } from "pino";
@@ -185,6 +187,53 @@ describe("a manifest", () => {
       "invalid-request",
       '"receipt"',
     );
+  });
+});
+
+describe("a storage", () => {
+  it("is listed and shown with who uses it, and as unknown before its first probe", async () => {
+    const { application } = await bed.deployed();
+    const name = `store-of-${application}`;
+    const view = {
+      manifest: storageManifest(name),
+      fitness: "unknown",
+      reason: null,
+      probe: null,
+      inFlight: null,
+      applications: [{ name: application, placements: 1 }],
+    };
+    const shown: unknown = await (await call(`/v1/storages/${name}`)).json();
+    expect(shown).toEqual(view);
+    expect(parseAs(storageViewSchema, shown, "the view")).toEqual(view);
+    expect(await (await call("/v1/storages")).json()).toMatchObject({
+      items: expect.arrayContaining([view]),
+    });
+  });
+
+  it("is removed once nobody uses it, and not known then", async () => {
+    const { application } = await bed.deployed();
+    const name = `store-of-${application}`;
+    await expectProblem(call(`/v1/storages/${name}`, { method: "DELETE" }), "in-use", application);
+    await put("/v1/storages/lone", storageManifest("lone"));
+    const removed = await call("/v1/storages/lone", { method: "DELETE" });
+    expect({ status: removed.status, text: await removed.text() }).toEqual({ status: 204, text: "" });
+    await expectProblem(call("/v1/storages/lone"), "unknown-storage", name);
+    await expectProblem(call("/v1/storages/lone", { method: "DELETE" }), "unknown-storage");
+    await expectProblem(post("/v1/storages/lone/probe", {}), "unknown-storage");
+    await expectProblem(post("/v1/storages/lone/rotate", {}), "unknown-storage");
+  });
+
+  it("that cannot be probed says why, and shows it from then on", async () => {
+    await put("/v1/storages/mute", storageManifest("mute"));
+    await expectProblem(
+      post("/v1/storages/mute/probe", { thorough: true }),
+      "secret-unavailable",
+      "/secrets/control",
+    );
+    expect(await (await call("/v1/storages/mute")).json()).toMatchObject({
+      fitness: "unfit",
+      probe: { thorough: true, verdict: null, error: { code: "secret-unavailable" } },
+    });
   });
 });
 

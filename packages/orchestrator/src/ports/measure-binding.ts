@@ -20,18 +20,7 @@ export async function measureBinding(params: {
 }): Promise<readonly InFlightEndpoint[]> {
   const { storage, limitMs, signal, measureInFlight } = params;
   const places = placesOf(storage);
-  return withDoors({ storage, cluster: null, signal }, async (doors) => {
-    const measuring = Promise.all(
-      doors.map((door, n) => measureInFlight({ door, limitMs, ca: places[n]?.ca })),
-    );
-    // A half upload that is waited for does not keep the process from stopping.
-    const aborted = Promise.withResolvers<never>();
-    const abort = (): void => aborted.reject(signal.reason);
-    signal.addEventListener("abort", abort);
-    try {
-      return await Promise.race([measuring, aborted.promise]);
-    } finally {
-      signal.removeEventListener("abort", abort);
-    }
-  });
+  return withDoors({ storage, cluster: null, signal }, (doors) =>
+    Promise.all(doors.map((door, n) => measureInFlight({ door, limitMs, ca: places[n]?.ca }))),
+  );
 }

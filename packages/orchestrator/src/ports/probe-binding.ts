@@ -27,6 +27,7 @@ export async function probeBinding(params: {
   return withDoors({ storage, cluster, signal }, async (doors) => {
     const greetMs = Math.min(greetTimeoutMs, timeoutMs);
     await Promise.all(doors.map(({ endpoint }) => greetEndpoint({ endpoint, timeoutMs: greetMs, signal })));
+    signal.throwIfAborted();
     return probeStorage({ doors, prefix: storage.prefix, timeoutMs, thorough, ca });
   });
 }
@@ -35,7 +36,7 @@ const never = new AbortController().signal;
 
 type Doors = readonly [ProbeDoor, ...ProbeDoor[]];
 
-/** Opens every endpoint for as long as `use` takes; an abort ends what it has under way, and it with it. */
+/** Opens every endpoint for as long as `use` takes; an abort does not wait for it. */
 export async function withDoors<T>(
   params: {
     readonly storage: StorageManifest;
@@ -45,24 +46,19 @@ export async function withDoors<T>(
   use: (doors: Doors) => Promise<T>,
 ): Promise<T> {
   const { storage, cluster, signal } = params;
-  signal.throwIfAborted();
   const control = await readAccessKey(storage.credentials.control);
   const data = await readDataKey(storage, cluster ?? "");
+  signal.throwIfAborted();
   const [first, ...others] = placesOf(storage).map((place) => openProbeDoor({ ...place, control, data }));
   if (first === undefined) throw new AppError("internal", "cannot probe: a storage has an endpoint");
-  const close = (): void => {
-    for (const door of [first, ...others]) door.close();
-  };
-  signal.addEventListener("abort", close);
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort);
   try {
-    return await use([first, ...others]);
-  } catch (error) {
-    // What broke because of the abort says nothing of the store.
-    signal.throwIfAborted();
-    throw error;
+    return await Promise.race([use([first, ...others]), aborted.promise]);
   } finally {
-    signal.removeEventListener("abort", close);
-    close();
+    signal.removeEventListener("abort", abort);
+    for (const door of [first, ...others]) door.close();
   }
 }
 
