@@ -1,4 +1,4 @@
-export { application, bucket, clusters, openHarbour, prefix } from "./harbour.ts";
+export { application, bucket, clusters, ledgerProgram, openHarbour, prefix } from "./harbour.ts";
 export type { ClusterName, Harbour, HarbourOptions } from "./harbour.ts";
 export { runDemo } from "./run-demo.ts";
 export type { Audience } from "./run-demo.ts";
