@@ -44,6 +44,7 @@ beforeEach(() => {
   const probes = new StorageProbes({
     records,
     signal: new AbortController().signal,
+    measureInFlight: async ({ door }) => ({ endpoint: door.endpoint, ms: 5, ended: "closed" }),
     inFlightLimitMs: 1_000,
   });
   deps = {

@@ -45,7 +45,6 @@ async function probeWhatIsDue(params: ProbeScheduleParams): Promise<void> {
       if (!(await records.isDue("probe", probeSubject(storage), due(everyMs.probe)))) return;
       assertVerdict(name, await probes.probe(storage, { thorough: true }));
     });
-    if (!probes.canMeasure) continue;
     await attempt(name, "the in-flight bound is not known", async () => {
       if (await records.isDue("in-flight", inFlightSubject(storage), due(everyMs.inFlight)))
         await probes.measure(storage);

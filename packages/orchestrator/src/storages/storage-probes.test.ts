@@ -45,7 +45,8 @@ function declare(change: Partial<StorageManifest> = {}): StorageManifest {
   const credentials = { control: key, data: key, dataByCluster: {} };
   return { ...storageManifest(`silo-${(names += 1)}`), endpoint: nowhere, credentials, ...change };
 }
-const open = (measureInFlight?: MeasureInFlight): StorageProbes =>
+const notAsked: MeasureInFlight = () => Promise.reject(new Error("not asked for"));
+const open = (measureInFlight = notAsked): StorageProbes =>
   new StorageProbes({ records, signal: closing.signal, measureInFlight, inFlightLimitMs: 7_000 });
 
 describe("a probe", () => {

@@ -12,8 +12,7 @@ export interface StorageProbesParams {
   readonly records: ProbeRecords;
   /** Ends what is under way; what it had seen by then is not recorded. */
   readonly signal: AbortSignal;
-  /** Undefined: bounds are not measured here. */
-  readonly measureInFlight?: MeasureInFlight | undefined;
+  readonly measureInFlight: MeasureInFlight;
   readonly inFlightLimitMs: number;
 }
 
@@ -42,18 +41,9 @@ export class StorageProbes {
     });
   }
 
-  get canMeasure(): boolean {
-    return this.#params.measureInFlight !== undefined;
-  }
-
   /** How long every endpoint waits for the rest of a body; takes as long. @throws what `measureBinding` throws, once it is on record. */
   async measure(storage: StorageManifest): Promise<readonly InFlightEndpoint[]> {
     const { records, signal, measureInFlight, inFlightLimitMs: limitMs } = this.#params;
-    if (measureInFlight === undefined)
-      throw new AppError(
-        "wrong-state",
-        `cannot measure how long storage "${storage.name}" waits for the rest of a body: this orchestrator cannot`,
-      );
     const of = inFlightSubject(storage);
     // Beside a probe, which would otherwise wait for minutes: both have scratch keys of their own.
     return this.#turns.take(`${storage.name} in flight`, async () => {
