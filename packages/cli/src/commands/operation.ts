@@ -1,6 +1,7 @@
 import type { Operation, OperationRequest } from "@baton/protocol";
 import { Interruption } from "../interruption.ts";
 import { renderLedger } from "../view/downtime-ledger.ts";
+import { renderFence } from "../view/fence-lines.ts";
 import { renderOperation, titleOf } from "../view/operation-lines.ts";
 import { createOperationView } from "../view/operation-view.ts";
 import { oneLine } from "../view/text.ts";
@@ -38,6 +39,7 @@ export async function showOperation(
     // A record at rest is not cut to the terminal: it may be read from a pipe.
     ...renderOperation(operation, { width: Number.MAX_SAFE_INTEGER, now: Date.now() }),
     ...renderLedger(operation),
+    ...renderFence(operation),
   ]);
   return 0;
 }
@@ -71,7 +73,9 @@ async function watch({ client, context, json, interactive, print }: Session, id:
     view?.end();
   }
   if (last?.state === "committed") {
-    if (!json && last.kind === "migrate") print(last, () => renderLedger(last as Operation));
+    const { kind } = last;
+    if (!json && kind === "migrate")
+      print(last, () => [...renderLedger(last as Operation), ...renderFence(last as Operation)]);
     return 0;
   }
   // The record on stdout says it already where it is read by a program.
