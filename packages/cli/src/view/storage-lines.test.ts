@@ -93,6 +93,8 @@ describe("the tests of a probe", () => {
       "  ! not true: older versions are kept",
       "      seen: off: nobody asked for them",
       "  in flight     the rest of a body is waited for 1 min 05 s (measured 1 d ago)",
+      "                https://s3.example.com  1 min 05 s: ended the connection (ECONNRESET)",
+      "                https://s3-b.example.com  30.10 s: answered with 408",
     ]);
   });
 });

@@ -42,10 +42,9 @@ export function renderStorageList(
 
 /** The whole view of a storage: where it is, what the newest probe saw, how long it waits, who uses it. */
 export function renderStorage(view: StorageView, options: StorageLinesOptions): readonly string[] {
-  const { manifest, fitness, reason, probe, inFlight, applications } = view;
+  const { manifest, fitness, reason, probe, applications } = view;
   const { now, width, paint = plain } = options;
   const row = rows(width);
-  const { endpoints = [] } = inFlight ?? {};
   const tests = probe?.verdict?.tests ?? [];
   const failed = tests.filter(({ passed }) => !passed);
   // What a failed test says is not said twice.
@@ -58,10 +57,7 @@ export function renderStorage(view: StorageView, options: StorageLinesOptions): 
     ...row("probed", probedWhen(probe, now)),
     ...row("If-Match", ifMatchOf(manifest, probe)),
     ...failed.flatMap((test) => testLines(test, options)),
-    ...row("in flight", inFlightOf(view, now)),
-    ...endpoints.flatMap(({ endpoint, ms, ended }) =>
-      row("", `${endpoint}  ${ms === null ? "no bound" : formatMs(ms)}: ${oneLine(ended)}`),
-    ),
+    ...inFlightRows(view, now, row),
     ...row(
       "used by",
       applications
@@ -83,7 +79,7 @@ export function renderProbe(view: StorageView, options: StorageLinesOptions): re
     ...row("server", serverOf(probe)),
     ...row("If-Match", ifMatchOf(manifest, probe)),
     ...tests.flatMap((test) => testLines(test, options)),
-    ...(view.inFlight === null ? [] : row("in flight", inFlightOf(view, now))),
+    ...(view.inFlight === null ? [] : inFlightRows(view, now, row)),
   ];
 }
 
@@ -210,6 +206,16 @@ function probedWhen(probe: ProbeRecord | null, now: number): string {
 function ifMatchOf({ ifMatch }: StorageManifest, probe: ProbeRecord | null): string {
   const form = probe?.verdict?.ifMatch ?? ifMatch;
   return form === undefined ? "not known" : { quoted: "ETags in quotes", bare: "ETags without quotes" }[form];
+}
+
+function inFlightRows(view: StorageView, now: number, row: Row): readonly string[] {
+  const { endpoints = [] } = view.inFlight ?? {};
+  return [
+    ...row("in flight", inFlightOf(view, now)),
+    ...endpoints.flatMap(({ endpoint, ms, ended }) =>
+      row("", `${endpoint}  ${ms === null ? "no bound" : formatMs(ms)}: ${oneLine(ended)}`),
+    ),
+  ];
 }
 
 function inFlightOf({ inFlight, manifest }: StorageView, now: number): string {
