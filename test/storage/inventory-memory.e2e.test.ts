@@ -4,7 +4,8 @@ import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { type VersionPage, readInventory, takeInventory } from "@baton/storage/bucket";
+import { type VersionPage, takeInventory } from "@baton/storage/bucket";
+import { readInventory } from "@baton/storage/inventory";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type ListingServer, type ObjectAt, serveListing } from "./listing-server.ts";
 

@@ -2,6 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import {
   AppError,
   accepts,
+  type InventoryRequest,
   type Manifest,
   type Operation,
   type OperationRequest,
@@ -19,6 +20,7 @@ import {
   routeSchema,
   storageViewSchema,
 } from "@baton/protocol";
+import { type Inventory, inventorySchema } from "@baton/storage/inventory";
 import { type CallResult, type HttpCall, callOnce } from "./http-call.ts";
 
 const answerMs = 30_000;
@@ -64,6 +66,8 @@ export interface BatonClient {
   probeStorage(name: string, request: ProbeRequest, signal?: AbortSignal): Promise<StorageView>;
   /** Changes nothing. @returns what was proven of the keys that are in the files now. */
   rotateKeys(name: string, request: RotationRequest, signal?: AbortSignal): Promise<Rotation>;
+  /** Everything below the storage's prefix; `save` is a file of the orchestrator's machine. */
+  takeInventory(name: string, request: InventoryRequest, signal?: AbortSignal): Promise<Inventory>;
   removeStorage(name: string, signal?: AbortSignal): Promise<void>;
   /** Whether an orchestrator answers there at all; never throws for one that does not. */
   livez(signal?: AbortSignal): Promise<boolean>;
@@ -162,6 +166,12 @@ export function createBatonClient({ url, token, outageMs = 60_000 }: BatonClient
       const path = `${pathOfStorage(name)}/rotate`;
       const result = await call("POST", path, { body, deadlineMs: probeMs, signal });
       return parseAnswer(rotationSchema, contentOf(result, url));
+    },
+
+    async takeInventory(name, body, signal) {
+      const path = `${pathOfStorage(name)}/inventory`;
+      const result = await call("POST", path, { body, deadlineMs: probeMs, signal });
+      return parseAnswer(inventorySchema, contentOf(result, url));
     },
 
     async removeStorage(name, signal) {

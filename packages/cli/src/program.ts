@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import { apply } from "./commands/apply.ts";
+import { compareInventories, takeInventory } from "./commands/inventory.ts";
 import { type WatchOptions, listOperations, showOperation, startOperation } from "./commands/operation.ts";
 import { showRoute } from "./commands/route.ts";
 import type { CommandContext } from "./commands/session.ts";
@@ -129,6 +130,25 @@ function addStorageCommands(
     .option("--old <file>", "the old pair, as JSON, on the orchestrator's machine: it must be refused by now")
     .action((name: string, _options, command: Command) =>
       rotateKeys(context, name, command.optsWithGlobals()),
+    );
+  storage
+    .command("inventory")
+    .description("count and digest everything below the storage's prefix")
+    .argument("<name>")
+    .option("--save <file>", "also every entry, to a file on the orchestrator's machine")
+    .action((name: string, _options, command: Command) =>
+      takeInventory(context, name, command.optsWithGlobals()),
+    );
+  storage
+    .command("compare")
+    .description("what differs between two saved inventories; exit status 1 when anything does")
+    .argument("<before>")
+    .argument("<after>")
+    .addOption(
+      new Option("--first <count>", "how many differences to show").argParser(Number).default(50, "50"),
+    )
+    .action(async (before: string, after: string, _options, command: Command) =>
+      setStatus(await compareInventories(context, [before, after], command.optsWithGlobals())),
     );
   storage
     .command("remove")

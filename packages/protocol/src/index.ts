@@ -31,7 +31,7 @@ export type {
   Route,
 } from "./operation.ts";
 export type { StepRecord, StepState } from "./operation.ts";
-export { probeRequestSchema, rotationRequestSchema } from "./storage-view.ts";
+export { inventoryRequestSchema, probeRequestSchema, rotationRequestSchema } from "./storage-view.ts";
 export { rotationSchema, storageViewSchema } from "./storage-view.ts";
 export type { InFlightRecord, ProbeRecord, ProbeVerdict, StorageView } from "./storage-view.ts";
-export type { ProbeRequest, Rotation, RotationRequest } from "./storage-view.ts";
+export type { InventoryRequest, ProbeRequest, Rotation, RotationRequest } from "./storage-view.ts";

@@ -107,9 +107,9 @@ export const storageManifestSchema = strictObject({
   /** More endpoints of the same bucket: whoever knows a key can use it there too, so they are probed and fenced like the others. */
   otherEndpoints: v.optional(v.pipe(v.array(endpointSchema), v.maxLength(16))),
   credentials: strictObject({
-    /** Baton's own key: may write below ".baton/". */
+    /** Baton's own key: may write below ".baton/"; with a fence also list below `prefix`, begin and abort uploads there, and change the bucket's policy. */
     control: secretReferenceSchema,
-    /** The application's key: may write below `prefix` only. */
+    /** The application's key: may list, and write below `prefix` only. With a fence nobody but the probe uses it. */
     data: secretReferenceSchema,
     /** Another application key on some clusters, by cluster name. */
     dataByCluster: v.optional(record(nameSchema, secretReferenceSchema), {}),

@@ -70,6 +70,12 @@ export type ProbeRequest = v.InferInput<typeof probeRequestSchema>;
 export const rotationRequestSchema = strictObject({ old: v.optional(secretReferenceSchema) });
 export type RotationRequest = v.InferInput<typeof rotationRequestSchema>;
 
+/** `save`: a file of the orchestrator's machine that takes the entries as well; it must not be there yet. */
+export const inventoryRequestSchema = strictObject({
+  save: v.optional(v.pipe(v.string(), v.regex(/^\/[^\0\r\n]+$/, "must be an absolute path"))),
+});
+export type InventoryRequest = v.InferInput<typeof inventoryRequestSchema>;
+
 /** What was proven of new keys, and from when they count. */
 export const rotationSchema = strictObject({
   storage: nameSchema,

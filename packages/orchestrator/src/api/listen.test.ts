@@ -22,7 +22,7 @@ const deps: AppDeps = {
   apply: none,
   clusters: async () => [],
   applications: none,
-  storages: { list: none, show: none, probe: none, rotate: none, remove: none },
+  storages: { list: none, show: none, probe: none, rotate: none, inventory: none, remove: none },
   route: none,
   startOperation: none,
   operation: none,

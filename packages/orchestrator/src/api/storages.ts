@@ -1,4 +1,4 @@
-import { probeRequestSchema, rotationRequestSchema } from "@baton/protocol";
+import { inventoryRequestSchema, probeRequestSchema, rotationRequestSchema } from "@baton/protocol";
 import { Hono } from "hono";
 import type { StorageService } from "../storages/storage-service.ts";
 import { readBody } from "./read-body.ts";
@@ -15,6 +15,10 @@ export function routeStorages(storages: StorageService): Hono {
   app.post("/:name/rotate", async (context) => {
     const request = await readBody(context, rotationRequestSchema, "the rotation request");
     return context.json(await storages.rotate(context.req.param("name"), request));
+  });
+  app.post("/:name/inventory", async (context) => {
+    const request = await readBody(context, inventoryRequestSchema, "the inventory request");
+    return context.json(await storages.inventory(context.req.param("name"), request));
   });
   app.delete("/:name", async (context) => {
     await storages.remove(context.req.param("name"));

@@ -128,6 +128,16 @@ describe("an in-flight bound", () => {
     expect(await records.inFlight(inFlightSubject(storage))).toMatchObject({ ms: 11, error: null });
   });
 
+  it("of a store whose connection breaks is on record with why, in words", async () => {
+    const storage = declare();
+    const broken = Object.assign(new Error("connect"), { code: "ECONNREFUSED" });
+    const measuring = open(() => Promise.reject(broken)).measure(storage);
+    await expect(measuring).rejects.toMatchObject({ code: "storage-unreachable" });
+    expect((await records.inFlight(inFlightSubject(storage)))?.error?.detail).toContain(
+      `${nowhere} waits for the rest of a body: there is no connection (ECONNREFUSED)`,
+    );
+  });
+
   it("that is waited for ends with the orchestrator, and is not on record", async () => {
     const storage = declare();
     const begun = Promise.withResolvers<void>();

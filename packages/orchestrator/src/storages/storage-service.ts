@@ -6,11 +6,13 @@ import {
   type StorageManifest,
   type StorageView,
 } from "@baton/protocol";
+import type { Inventory } from "@baton/storage/inventory";
 import { inFlightSubject, probeSubject } from "../ports/probe-binding.ts";
 import type { Catalog } from "../records/catalog.ts";
 import type { ProbeRecords } from "../records/probe-records.ts";
 import { rotateKeys } from "./rotate-keys.ts";
 import type { StorageProbes } from "./storage-probes.ts";
+import { inventoryOf } from "./take-inventory.ts";
 import { fitnessOf } from "./verdict.ts";
 
 /** Shorter than the 240 s for which the command waits. */
@@ -26,6 +28,8 @@ export interface StorageService {
     options: { readonly thorough: boolean; readonly inFlight: boolean },
   ): Promise<StorageView>;
   rotate(name: string, options: { readonly old?: SecretReference | undefined }): Promise<Rotation>;
+  /** @throws what `inventoryOf` throws. */
+  inventory(name: string, options: { readonly save?: string | undefined }): Promise<Inventory>;
   remove(name: string): Promise<void>;
 }
 
@@ -61,6 +65,10 @@ export function createStorageService(params: {
       return answered(`rotate the keys of storage "${name}"`, () =>
         rotateKeys({ storage, old, users, probes }),
       );
+    },
+    async inventory(name, { save }) {
+      const storage = await catalog.storage(name);
+      return answered(`take the inventory of storage "${name}"`, () => inventoryOf(storage, save));
     },
     remove: (name) => catalog.removeStorage(name),
   };
