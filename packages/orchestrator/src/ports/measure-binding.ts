@@ -1,4 +1,4 @@
-import type { StorageManifest } from "@baton/protocol";
+import { AppError, type StorageManifest, isAppError } from "@baton/protocol";
 import type { ProbeDoor } from "@baton/storage";
 import type { InFlightEndpoint } from "../records/probe-records.ts";
 import { withDoors } from "./probe-binding.ts";
@@ -21,6 +21,23 @@ export async function measureBinding(params: {
   const { storage, limitMs, signal, measureInFlight } = params;
   const places = placesOf(storage);
   return withDoors({ storage, cluster: null, signal }, (doors) =>
-    Promise.all(doors.map((door, n) => measureInFlight({ door, limitMs, ca: places[n]?.ca }))),
+    Promise.all(
+      doors.map((door, n) =>
+        measureInFlight({ door, limitMs, ca: places[n]?.ca }).catch((error: unknown) =>
+          Promise.reject(unreached(door.endpoint, error)),
+        ),
+      ),
+    ),
+  );
+}
+
+/** The half upload goes past the store's client: a connection that breaks there has no words of its own. */
+function unreached(endpoint: string, error: unknown): AppError {
+  if (isAppError(error)) return error;
+  const code = error instanceof Error && "code" in error ? String(error.code) : "no answer";
+  return new AppError(
+    "storage-unreachable",
+    `cannot measure how long ${endpoint} waits for the rest of a body: there is no connection (${code}); check the endpoint and the network`,
+    { cause: error },
   );
 }
