@@ -1,0 +1,37 @@
+/**
+ * What an old writer may still write by, or come back by:
+ *
+ * - `session`: a connection of the role, or a process of the server that works in its name
+ * - `starting`: a connection that is being let in, nobody sees yet for whom; one that begins after `disable` is refused there
+ * - `prepared`: a transaction that waits for a second word, which may come over any other connection
+ * - `login`: the role may log in, again or still
+ * - `power`: it can give itself another way in (make roles, run programs), so that no list is complete
+ */
+export interface Remnant {
+  readonly kind: "session" | "starting" | "prepared" | "login" | "power";
+  /** The same in every listing while it is the same thing; for errors and records, too. */
+  readonly id: string;
+}
+
+/**
+ * A database server's administration of one application's roles. Every call is idempotent, ends within `timeoutMs`, and throws `storage-unclear` when
+ * there was no answer and `storage-credentials` when it may not do or see what it is asked for.
+ */
+export interface RoleAdmin {
+  /**
+   * From now on nobody who begins to log in as the role is let in, for ever; a role that was never made is made so, which whoever is late to make it
+   * finds. Sessions go on.
+   */
+  disable(params: { readonly role: string; readonly timeoutMs: number }): Promise<void>;
+  /** Tells every session of the role to end; whether it did is seen by listing. What it is just committing may still be committed. */
+  endSessions(params: { readonly role: string; readonly timeoutMs: number }): Promise<void>;
+  /** Everything at one moment, at all databases of the server; an empty list is the server's word that there is nothing. */
+  remnants(params: { readonly role: string; readonly timeoutMs: number }): Promise<readonly Remnant[]>;
+}
+
+/** Only the server's own word that this role may not come in is `refused`. */
+export type LoginAnswer =
+  { readonly kind: "let-in"; readonly as: string } | { readonly kind: "refused"; readonly code: string };
+
+/** Logs in with the old password where the application does, and out again. @throws `storage-unclear` when neither was said */
+export type TryLogin = (params: { readonly timeoutMs: number }) => Promise<LoginAnswer>;
