@@ -12,7 +12,7 @@ export interface PlannedFence {
 }
 
 /** On top of the store's settle time: every endpoint must refuse, and what had begun before must have ended. */
-export const fenceReserveMs = 480_000;
+const fenceReserveMs = 480_000;
 export const fenceMs = (input: DeployInput): number => patientMs(input) + fenceReserveMs;
 
 /** Written down before anything is disabled: a key that is refused afterwards proves something only if it was let in before. */

@@ -66,7 +66,7 @@ const storageOverrideSchema = strictObject({
  * `ceph`: a user for each placement, by the gateway's admin API. `minio`: a user for each placement, by MinIO's admin API. `aws`: a session of `role`
  * for each placement, denied by the bucket's policy.
  */
-export const fenceManifestSchema = variant("provider", [
+const fenceManifestSchema = variant("provider", [
   strictObject({
     provider: v.literal("ceph"),
     /** Where the admin API is, when it is not at the storage's endpoint. */

@@ -38,6 +38,14 @@ const reasons: Readonly<Record<string, Reason>> = {
     code: "storage-credentials",
     why: "the access key is not allowed to do this (reading a missing key needs the right to list the bucket); give it the right, or use another key",
   },
+  ExpiredToken: {
+    code: "storage-credentials",
+    why: "the temporary key has expired; give one that is still valid",
+  },
+  UserSuspended: {
+    code: "storage-credentials",
+    why: "the access key's user is suspended; give another key, or let the store's administrator enable the user",
+  },
   AuthorizationHeaderMalformed: {
     code: "storage-credentials",
     why: "the store expects a signature for another region; correct the region",
@@ -78,6 +86,11 @@ function reasonOfStatus(status: number): Reason {
     return {
       code: "storage-credentials",
       why: `the store denied it (status ${status}); check the access key and what it may do`,
+    };
+  if (status === 409)
+    return {
+      code: "storage-failed",
+      why: "the store says that something else is under way for it (status 409); try again, and if that stays so, ask who else writes there",
     };
   if (status === 501) return reasons["NotImplemented"] as Reason;
   if (status >= 500)
