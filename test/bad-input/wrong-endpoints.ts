@@ -48,7 +48,7 @@ export const wrongEndpoints: readonly WrongStorage[] = [
     "ask again once it is well",
   ]),
   fake("a store that always sees a conflict", "says conflict always", "storage-failed", [
-    "check that the endpoint is an S3 store",
+    "something else is under way",
   ]),
   fake("a web page", "is a web page", "storage-failed", ["the answer has no ETag"]),
   fake("what never answers", "never answers", "storage-unreachable", [

@@ -73,7 +73,6 @@ describe("an answer", () => {
     [400, "ExpiredToken", "storage-credentials", "has expired"],
     [403, "UserSuspended", "storage-credentials", "is suspended"],
     [403, "SomethingElse", "storage-credentials", "status 403"],
-    [409, "OperationAborted", "storage-failed", "status 409"],
     [403, "RequestTimeTooSkewed", "storage-failed", "clocks"],
     [301, "PermanentRedirect", "storage-failed", "another endpoint"],
     [501, "NotImplemented", "storage-failed", "does not implement"],
@@ -244,6 +243,13 @@ describe("an endpoint", () => {
       expect(opening).not.toThrow(secretAccessKey);
     },
   );
+});
+
+it("calls a 409 that is no refusal of a condition by its name", async () => {
+  const { store } = await failing(409, xml("OperationAborted"));
+  const failure = await failureOf(store.get({ key: "k", timeoutMs }));
+  expect(failure).toMatchObject({ code: "storage-failed" });
+  expect(failure.message).toContain("something else is under way");
 });
 
 type Found = (error: null, addresses: readonly { address: string; family: number }[]) => void;
