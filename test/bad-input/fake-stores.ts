@@ -11,6 +11,7 @@ const manners = {
   "is in another region": answering(400, "AuthorizationHeaderMalformed"),
   "has another time": answering(403, "RequestTimeTooSkewed"),
   "does not know the key any more": answering(403, "InvalidAccessKeyId"),
+  "says that the key has expired": answering(400, "ExpiredToken"),
   "is a web page": (request, response) => {
     request.resume();
     response.writeHead(200, { "content-type": "text/html" }).end("<html><h1>It works!</h1></html>");

@@ -40,6 +40,9 @@ export const wrongEndpoints: readonly WrongStorage[] = [
   fake("a key that was taken away", "does not know the key any more", "storage-credentials", [
     "the store does not know the access key; give a key of this store",
   ]),
+  fake("a key that has expired", "says that the key has expired", "storage-credentials", [
+    "the temporary key has expired; give one that is still valid",
+  ]),
   fake("a clock that is wrong", "has another time", "storage-failed", [
     "the clocks of this machine and of the store differ too much; synchronise them",
   ]),
