@@ -7,9 +7,6 @@ import { type Socket, connect as connectSocket, createServer } from "node:net";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import { join } from "node:path";
-import { spawn } from "node:child_process";
-import { readStat } from "@baton/process-tree";
 import {
   assertRoleOpen,
   createPostgresLogin,
@@ -27,11 +24,11 @@ import {
   postgresBedMs,
   postgresOptions,
 } from "./postgres-bed.ts";
+import { startPostgresWriter } from "./postgres-writer.ts";
 
 const timeoutMs = 20_000;
 const points = Number(process.env["TWO_ROLES"] ?? "20");
 const atOnce = 4;
-const writerFile = join(import.meta.dirname, "fixtures/postgres-writer.ts");
 
 describe("the fence of a role on PostgreSQL", postgresOptions, () => {
   let bed: PostgresBed;
@@ -294,7 +291,7 @@ describe("the fence of a role on PostgreSQL", postgresOptions, () => {
       const old = await makeAccount();
       const target = await makeAccount();
       await assertOpen(old);
-      const writer = startWriter(old);
+      const writer = startPostgresWriter({ ...bed.door, ...old });
       cleaning.push(() => writer.kill());
       await until("it writes", () => writer.lanes.every((lane) => lane.said >= 2), timeoutMs);
       await delay(randomInt(300));
@@ -342,40 +339,6 @@ describe("the fence of a role on PostgreSQL", postgresOptions, () => {
       }
     });
   });
-
-  function startWriter(account: Account) {
-    const environment = { PATH: process.env["PATH"], WRITER: JSON.stringify({ ...bed.door, ...account }) };
-    const child = spawn(process.execPath, [writerFile], {
-      env: environment,
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    const lanes = Array.from({ length: 3 }, () => ({ said: 0, isRefused: false }));
-    let rest = "";
-    child.stdout.on("data", (chunk: Buffer) => {
-      const lines = (rest + chunk.toString()).split("\n");
-      rest = lines.pop() ?? "";
-      for (const [, number, word] of lines.map((line) => /^(\d) (\w+)$/.exec(line) ?? [])) {
-        const lane = lanes[Number(number)];
-        if (lane === undefined) throw new Error("the writer said something else");
-        lane.said += word === "wrote" ? 1 : 0;
-        lane.isRefused = word === "refused";
-      }
-    });
-    return {
-      lanes,
-      async stop() {
-        child.kill("SIGSTOP");
-        await until("it is stopped", async () => (await readStat(child.pid ?? 0))?.state === "T");
-      },
-      goOn: () => void child.kill("SIGCONT"),
-      async kill() {
-        if (child.exitCode !== null || child.signalCode !== null) return;
-        const exited = once(child, "exit");
-        child.kill("SIGKILL");
-        await exited;
-      },
-    };
-  }
 
   /** Says whom it is for, and nothing more. */
   async function openSilentLogin({ user }: Account): Promise<Socket> {
