@@ -60,8 +60,13 @@ export async function openDelayingProxy(endpoint: string): Promise<DelayingProxy
 
 /** Gives the store time to answer what arrived, then ends the connection. */
 async function finish(store: Socket): Promise<void> {
-  const closed = once(store, "close", { signal: AbortSignal.timeout(30_000) });
-  await Promise.race([once(store, "data"), closed, delay(answerMs, undefined, { ref: false })]);
+  // Not by `once`, which would throw: a store may long have reset the connection.
+  const happens = (event: "data" | "close"): Promise<void> =>
+    new Promise((resolve) => store.once(event, () => resolve()));
+  const patience = (): Promise<void> => delay(answerMs, undefined, { ref: false });
+  const closed = happens("close");
+  await Promise.race([happens("data"), closed, patience()]);
   store.end();
-  await closed;
+  await Promise.race([closed, patience()]);
+  store.destroy();
 }
