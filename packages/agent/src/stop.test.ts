@@ -168,6 +168,18 @@ describe("a stop", () => {
     expect(await bed.receipt(key)).toMatchObject({ outcome: "graceful" });
     expect(await bed.status()).toMatchObject({ state: "stopped", lease: { reachable: false } });
   });
+
+  it("says that its receipt is local only while the bucket takes nothing", async () => {
+    bed = await createBed();
+    const { run, epoch } = await bed.run();
+    const outage = Array.from(
+      { length: 500 },
+      () => ({ kind: "error", code: "storage-unreachable", on: "put" }) as const,
+    );
+    bed.bucket.inject(...outage);
+    const { key } = await bed.postStop({ run, epoch });
+    expect(await bed.settled(key)).toMatchObject({ state: "receipt", copy: "local only" });
+  });
 });
 
 describe("the application's own end", () => {
