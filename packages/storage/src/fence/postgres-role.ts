@@ -17,7 +17,7 @@ const rowsSchema = v.array(
 const longestName = 63;
 
 /**
- * PostgreSQL, tried on version 15. The role is found by its session user, so whatever it did `SET ROLE` to. A role that was renamed by hand in between is another
+ * PostgreSQL, tried on versions 15 and 18. The role is found by its session user, so whatever it did `SET ROLE` to. A role that was renamed by hand in between is another
  * one here, and nobody sees its sessions.
  *
  * @param params.admin asked before every call; may alter the role, is a member of `pg_read_all_stats` and of the role or `pg_signal_backend`.
