@@ -36,7 +36,8 @@ export function openObjectStore(
     get: async ({ key, timeoutMs }) => {
       const doing = `read "${key}"`;
       const answer = await send({ method: "GET", key, doing, timeoutMs });
-      if (answer.status === 200) return { body: answer.body, etag: etagOf(answer, failed(doing, answer)) };
+      if (answer.status === 200)
+        return { body: answer.body, etag: etagOf(answer, () => failed(doing, answer)) };
       if (answer.status === 404 && s3Code(answer) === "NoSuchKey") return null;
       throw failed(doing, answer);
     },
@@ -44,7 +45,7 @@ export function openObjectStore(
       const doing = `write "${key}"`;
       const headers = conditionHeaders(condition, ifMatch);
       const answer = await send({ method: "PUT", key, body, headers, doing, timeoutMs });
-      if (answer.status === 200) return { kind: "stored", etag: etagOf(answer, failed(doing, answer)) };
+      if (answer.status === 200) return { kind: "stored", etag: etagOf(answer, () => failed(doing, answer)) };
       if (isRefusal(answer, condition)) return { kind: "refused" };
       throw failed(doing, answer);
     },
@@ -74,7 +75,7 @@ function isRefusal(answer: S3Answer, condition: PutCondition | undefined): boole
   return answer.status === 412 || answer.status === 409;
 }
 
-function etagOf(answer: S3Answer, otherwise: AppError): string {
-  if (answer.etag === undefined || answer.etag === "") throw otherwise;
+function etagOf(answer: S3Answer, otherwise: () => AppError): string {
+  if (answer.etag === undefined || answer.etag === "") throw otherwise();
   return answer.etag;
 }
