@@ -302,6 +302,7 @@ describe("the fence of a role on PostgreSQL", postgresOptions, () => {
       const atFence = await rowsBy(old.user);
       const session = await bed.connect(target);
       const [first] = (await session.query("insert into written default values returning at")).rows;
+      await session.end();
 
       const since = writer.lanes.map(({ said }) => said);
       writer.goOn();
