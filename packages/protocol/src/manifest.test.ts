@@ -224,10 +224,41 @@ describe("a storage", () => {
       "a bad cluster name",
       { credentials: { ...storage.credentials, dataByCluster: { "A!": { file: "/a" } } } },
     ],
+    ["another endpoint that it names already", { otherEndpoints: [`${storage.endpoint}/`] }],
+    [
+      "another endpoint of a cluster",
+      { clusters: { a: { endpoint: "http://b" } }, otherEndpoints: ["http://b"] },
+    ],
+    ["another endpoint twice", { otherEndpoints: ["http://b", "http://b/"] }],
+    ["another endpoint that is none", { otherEndpoints: ["b"] }],
+    ["certificates that are none", { ca: "/etc/ssl/ca.pem" }],
+    ["a fence that nobody provides", { fence: { provider: "swift", admin: { file: "/a" } } }],
+    ["a fence without an administrator", { fence: { provider: "ceph" } }],
+    [
+      "a role that is none",
+      { fence: { provider: "aws", endpoint: "https://sts", admin: { file: "/a" }, role: "ledger" } },
+    ],
     ["a negative settle time", { settleMs: -1 }],
     ["a settle time of more than ten minutes", { settleMs: 600_001 }],
   ])("is refused with %s", (_, change) => {
     expect(storageWith(change)).toThrow(expect.objectContaining({ code: "invalid-request" }));
+  });
+
+  it.each<[string, object]>([
+    ["endpoints that share nothing", { otherEndpoints: ["http://b", "http://c"] }],
+    [
+      "clusters at one endpoint, in other ways",
+      {
+        clusters: {
+          a: { endpoint: storage.endpoint, region: "a" },
+          b: { endpoint: `${storage.endpoint}/`, addressing: "virtual-host" },
+        },
+      },
+    ],
+    ["a fence", { fence: { provider: "minio", admin: { file: "/a" } } }],
+    ["certificates", { ca: "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n" }],
+  ])("is taken with %s", (_, change) => {
+    expect(storageWith(change)()).toMatchObject(change);
   });
 
   it("has a location without secrets", () => {

@@ -91,8 +91,7 @@ const fenceManifestSchema = variant("provider", [
 ]);
 export type FenceManifest = v.InferOutput<typeof fenceManifestSchema>;
 
-/** A binding to a part of a bucket. */
-export const storageManifestSchema = strictObject({
+const storageFields = strictObject({
   kind: v.literal("storage"),
   name: nameSchema,
   endpoint: endpointSchema,
@@ -120,6 +119,18 @@ export const storageManifestSchema = strictObject({
   /** How long after its sender's death the store may still take a write. */
   settleMs: v.optional(v.pipe(integer, v.minValue(0), v.maxValue(600_000)), 2_000),
 });
+
+/** A binding to a part of a bucket. */
+export const storageManifestSchema = v.pipe(
+  storageFields,
+  v.check(({ endpoint, clusters = {}, otherEndpoints = [] }) => {
+    const href = (url: string): string => URL.parse(url)?.href ?? url;
+    const named = [endpoint, ...Object.values(clusters).flatMap((one) => one.endpoint ?? [])].map(href);
+    // Named twice it would be tried in one of two ways only.
+    const all = [...new Set(named), ...otherEndpoints.map(href)];
+    return new Set(all).size === all.length;
+  }, "must name each of its other endpoints once, and none that it names already"),
+);
 export type StorageManifest = v.InferOutput<typeof storageManifestSchema>;
 
 /** Mutable instructions; every deployment keeps the snapshot it was made from. */
