@@ -42,10 +42,20 @@ let events: string[];
 beforeEach(() => {
   events = [];
 });
-const fence = (doors: readonly ReturnType<typeof createDoor>[], deadlineMs = 60_000, settleMs = 5_000) => {
+const fence = (
+  doors: readonly ReturnType<typeof createDoor>[],
+  deadlineMs = 60_000,
+  settleMs = 5_000,
+  then = async (): Promise<void> => {},
+) => {
   const clock = createTestClock();
   return fenceCredentials({
-    identities: { disable: async ({ identity }) => void events.push(`disable ${identity}`) },
+    identities: {
+      disable: ({ identity }) => {
+        events.push(`disable ${identity}`);
+        return then();
+      },
+    },
     identity: "baton-1",
     doors,
     prefix,
@@ -101,6 +111,25 @@ describe("fenceCredentials", () => {
 
   it("is not proven when the time does not last for settling", async () => {
     await expect(fence([createDoor("a", "denies")], 4_000)).rejects.toEqual(unproven);
+    expect(events).toEqual(["disable baton-1"]);
+  });
+
+  it("asks again where it is unclear whether the key was disabled", async () => {
+    const unclear = ["storage-unclear", "storage-unreachable"] as const;
+    const failures = unclear.map((code) => new AppError(code, "500")).values();
+    const doors = [createDoor("a", "denies")];
+    await fence(doors, 60_000, 5_000, async () => {
+      const { value, done } = failures.next();
+      if (done !== true) throw value;
+    });
+    expect(events.filter((event) => event.startsWith("disable"))).toHaveLength(4);
+  });
+
+  it("is not proven where the store's administration says no", async () => {
+    const refused = new AppError("storage-credentials", "no administrator");
+    await expect(
+      fence([createDoor("a", "denies")], 60_000, 5_000, () => Promise.reject(refused)),
+    ).rejects.toEqual(refused);
     expect(events).toEqual(["disable baton-1"]);
   });
 

@@ -1,5 +1,6 @@
 import { AppError, type FenceRecord, isAppError, newNonce } from "@baton/protocol";
 import { type Clock, systemClock } from "../clock.ts";
+import { untilDefinite } from "../definite.ts";
 import type { ObjectStore } from "../object-store.port.ts";
 import { assertPrefix } from "../prefix.ts";
 import type { Identities } from "./identities.port.ts";
@@ -79,7 +80,10 @@ export async function fenceCredentials(params: {
 
   /** Until every door has refused. */
   const deny = async (): Promise<FenceRecord["denied"]> => {
-    await identities.disable({ identity, timeoutMs: leftMs() });
+    // Stores fail now and then when two change a user at once; asking again is harmless.
+    await untilDefinite({ deadlineMs: leftMs(), clock }, `disable ${identity}`, async (timeoutMs) =>
+      identities.disable({ identity, timeoutMs: timeoutMs() }),
+    );
     return Promise.all(doors.map((door) => waitForDenial({ door, prefix, clock, leftMs, endsAt: end })));
   };
   const disabledAt = new Date().toISOString();
