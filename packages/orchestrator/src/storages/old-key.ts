@@ -7,13 +7,12 @@ import {
   isAppError,
   newNonce,
 } from "@baton/protocol";
+import { isDenial } from "@baton/storage/fence";
 import { openStore, placesOf } from "../ports/storages.ts";
 
 type Refused = NonNullable<Rotation["oldRefused"]>[number];
 type Store = ReturnType<typeof openStore>;
 
-/** Codes by which a store says that this key may do nothing; any other refusal (signature, clock, region) proves nothing about it. */
-const denials: readonly unknown[] = ["AccessDenied", "InvalidAccessKeyId", "UserSuspended"];
 /** Several servers may stand behind one endpoint, and hear of it one after the other. */
 const denialsInARow = 3;
 const betweenTriesMs = 200;
@@ -74,9 +73,6 @@ async function stillAllowed(store: Store, prefix: string): Promise<string | null
   }
   return null;
 }
-
-const isDenial = (error: unknown): boolean =>
-  isAppError(error) && error.code === "storage-credentials" && denials.includes(error.meta?.["s3Code"]);
 
 function whyUnknown(error: unknown): string {
   if (isAppError(error)) return `gives no denial that counts (${error.message})`;

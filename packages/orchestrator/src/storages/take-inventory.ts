@@ -27,12 +27,14 @@ export async function inventoryOf(storage: StorageManifest, file: string | undef
   }
 }
 
+/** Only the answer that there is none counts: what may not be looked at may be there. */
 async function assertAbsent(file: string): Promise<void> {
-  const isThere = await access(file).then(
-    () => true,
-    () => false,
+  const seen = await access(file).then(
+    () => "is there already; an inventory is never written over",
+    (error: unknown) => String(error instanceof Error && "code" in error ? error.code : error),
   );
-  if (isThere) throw unusable(file, "it is there already; an inventory is never written over");
+  if (seen === "ENOENT") return;
+  throw unusable(file, seen.startsWith("is there") ? `it ${seen}` : `it cannot be looked at (${seen})`);
 }
 
 const unusable = (file: string, why: string, cause?: unknown): AppError =>

@@ -3,6 +3,7 @@ import { type Clock, systemClock } from "../clock.ts";
 import { untilDefinite } from "../definite.ts";
 import type { ObjectStore } from "../object-store.port.ts";
 import { assertPrefix } from "../prefix.ts";
+import { isDenial } from "./denial.ts";
 import type { Identities } from "./identities.port.ts";
 
 /** One way to the bucket, opened with the key that shall be refused there. */
@@ -11,8 +12,6 @@ export interface Door {
   readonly store: ObjectStore;
 }
 
-/** Codes by which a store says that this key may do nothing; any other refusal (signature, clock, region) proves nothing about the key. */
-const denials: readonly unknown[] = ["AccessDenied", "InvalidAccessKeyId", "UserSuspended", "AccountProblem"];
 const denialsInARow = 3;
 const betweenTriesMs = 200;
 const tryTimeoutMs = 5_000;
@@ -131,9 +130,6 @@ async function waitForDenial(params: {
     await clock.sleep(betweenTriesMs);
   }
 }
-
-const isDenial = (error: unknown): boolean =>
-  isAppError(error) && error.code === "storage-credentials" && denials.includes(error.meta?.["s3Code"]);
 
 const unproven = (why: string, cause?: unknown): AppError =>
   new AppError(

@@ -8,3 +8,4 @@ export type { Identities } from "./identities.port.ts";
 export { createAwsIdentities } from "./aws-identities.ts";
 export { assertRoleOpen, fenceRole } from "./fence-role.ts";
 export { createPostgresLogin, createPostgresRoleAdmin } from "./postgres-role.ts";
+export { isDenial } from "./denial.ts";
