@@ -37,6 +37,14 @@ describe("deploy", () => {
     expect(waits).toEqual([70]);
   });
 
+  it("refuses a store that wants ETags in another form than the manifest says", async () => {
+    const world = createFakeWorld();
+    const lease = { ...world.ports.lease, ifMatch: "bare" } as const;
+    const { end } = await runInWorld({ saga: deploy, world, openPorts: () => ({ ...world.ports, lease }) });
+    expect(end).toMatchObject({ state: "rolled-back", reason: { code: "storage-conditions" } });
+    expect(world.target.effects.execs).toBe(0);
+  });
+
   it("refuses while the lease is somebody's", async () => {
     const world = createFakeWorld();
     await world.serveOnSource();

@@ -44,6 +44,11 @@ async function preflight({ input, ports, signal }: Ctx): Promise<null> {
     input.knownEpoch === 0 ? null : ports.clock.wait(input.settleMs, signal),
   ]);
   assertProbe(probe, `the storage of ${input.application}`);
+  if (probe.ifMatch !== ports.lease.ifMatch)
+    throw new AppError(
+      "storage-conditions",
+      `cannot deploy ${input.application}: the store wants ETags ${probe.ifMatch} in If-Match, and the manifest says ${ports.lease.ifMatch}; find out what was changed at the store`,
+    );
   return null;
 }
 

@@ -8,7 +8,7 @@ import type {
   FenceRecord,
 } from "@baton/protocol";
 import type { Witness } from "@baton/clusters";
-import type { LeaseView, LeaseWrite, ProbeResult } from "@baton/storage";
+import type { IfMatchForm, LeaseView, LeaseWrite, ProbeResult } from "@baton/storage";
 
 /** A receipt with a signature that was checked against the placement's recorded key. */
 export interface VerifiedReceipt {
@@ -72,6 +72,8 @@ export interface StartCommand {
 export interface LeasePort {
   readonly owner: string;
   readonly prefix: string;
+  /** How conditional writes give ETags to the store. */
+  readonly ifMatch: IfMatchForm;
   read(signal: AbortSignal): Promise<LeaseView | null>;
   claim(signal: AbortSignal): Promise<void>;
   /** Definite or an error: see safety rule 7. */

@@ -49,6 +49,7 @@ const fine: PreflightFacts = {
   status,
   lease,
   probe: probeWith({ name: "create-only", passed: true, required: true, detail: "refused" }),
+  ifMatch: "quoted",
   targetReachable: true,
   trouble: [],
 };
@@ -73,6 +74,7 @@ const cases: readonly (readonly [string, Partial<PreflightFacts>])[] = [
     "storage-unfit",
     { probe: probeWith({ name: "create-only", passed: false, required: true, detail: "stored" }) },
   ],
+  ["storage-if-match", { ifMatch: "bare" }],
 ];
 
 describe("preflight", () => {

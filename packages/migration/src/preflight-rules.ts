@@ -1,5 +1,5 @@
 import { type AgentStatus, type Run, formatRun, sameRun } from "@baton/protocol";
-import type { Lease, ProbeResult } from "@baton/storage";
+import type { IfMatchForm, Lease, ProbeResult } from "@baton/storage";
 
 /** What preflight looked at; null where it could not be seen, and `trouble` says why. */
 export interface PreflightFacts {
@@ -11,6 +11,8 @@ export interface PreflightFacts {
   readonly status: AgentStatus | null;
   readonly lease: Lease | null;
   readonly probe: ProbeResult | null;
+  /** How the manifest says that the store wants ETags. */
+  readonly ifMatch: IfMatchForm;
   readonly targetReachable: boolean;
   readonly trouble: readonly string[];
 }
@@ -99,6 +101,15 @@ const preflightRules: readonly Rule[] = [
           "use a store that honours conditional writes",
         );
   },
+  // Lease writes in another form than the store's would be refused, or worse, taken whatever they expect.
+  ({ probe, ifMatch }) =>
+    probe !== null && probe.ifMatch !== ifMatch
+      ? finding(
+          "storage-if-match",
+          `the store wants ETags ${probe.ifMatch} in If-Match, and the manifest says ${ifMatch}`,
+          "find out what was changed at the store",
+        )
+      : null,
 ];
 
 const named = ({ epoch, run }: { readonly epoch: number; readonly run: Run | null }): string =>

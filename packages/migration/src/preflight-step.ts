@@ -33,6 +33,7 @@ export async function preflight({
     status,
     lease: view?.lease ?? null,
     probe,
+    ifMatch: ports.lease.ifMatch,
     targetReachable: target === true,
     trouble,
   };

@@ -100,6 +100,7 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
           operations,
           placements,
           probeRecords,
+          probe: (storage, at, signal) => probes.probeOn(storage, at, signal),
           cluster,
           signingKey,
           commandKey: publicKeyOf(signingKey),
@@ -120,7 +121,7 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
     undo.push(() => engine.stop());
     const sweeping = { database, operations, engine, log };
     await sweep(sweeping);
-    undo.push(repeat(sweepEveryMs, () => sweep(sweeping), log));
+    undo.push(repeat(sweepEveryMs, "sweep the operations", () => sweep(sweeping), log));
 
     undo.push(
       scheduleProbes({

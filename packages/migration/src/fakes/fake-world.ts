@@ -84,6 +84,7 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
     lease: {
       owner,
       prefix,
+      ifMatch: "quoted",
       read: () => readLease({ store, prefix, timeoutMs: 1_000 }),
       claim: () => Promise.resolve(),
       apply: (write) => applyLeaseWrite({ store, write, deadlineMs: 1_000, clock: createTestClock() }),

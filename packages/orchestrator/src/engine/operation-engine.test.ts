@@ -4,6 +4,7 @@ import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type RecordsBed, openRecordsBed } from "../fixtures/records-bed.ts";
 import { type OperationPorts, openOperationPorts } from "../ports/operation-ports.ts";
+import { probeBinding } from "../ports/probe-binding.ts";
 import { ProbeRecords } from "../records/probe-records.ts";
 import { createDbosEngine } from "./dbos-engine.ts";
 import { type OperationEngine, launchOperationEngine } from "./operation-engine.ts";
@@ -30,6 +31,7 @@ beforeAll(async () => {
         operations,
         placements,
         probeRecords: new ProbeRecords(database),
+        probe: (storage, cluster, signal) => probeBinding({ storage, cluster, timeoutMs: 5_000, signal }),
         // The cluster is fine and the secrets are not there: preflight fails, and nothing has to be taken back.
         cluster: async (name) => {
           const capabilities = { holdsStandby: true, witnessesFromOutside: true, reachesAgents: true };

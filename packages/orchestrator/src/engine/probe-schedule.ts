@@ -23,7 +23,7 @@ export interface ProbeScheduleParams {
 /** Looks at every storage again and again, one after the other, never at the start itself. @returns how to end it, once `signal` is aborted. */
 export function scheduleProbes(params: ProbeScheduleParams): () => Promise<void> {
   const shortest = Math.min(params.everyMs.probe, params.everyMs.inFlight, longestPauseMs);
-  return repeat(shortest, () => probeWhatIsDue(params), params.log);
+  return repeat(shortest, "probe the storages", () => probeWhatIsDue(params), params.log);
 }
 
 async function probeWhatIsDue(params: ProbeScheduleParams): Promise<void> {

@@ -1,11 +1,19 @@
 import type { FencePort, KeyHolder } from "@baton/migration";
 import { AppError, type FenceRecord, type StorageManifest } from "@baton/protocol";
 import { findOpenUploads, openBucket, takeInventory } from "@baton/storage/bucket";
-import { type Identities, assertDoorsOpen, fenceCredentials, identityOf } from "@baton/storage/fence";
+import {
+  type Identities,
+  assertDoorsOpen,
+  disableIdentity,
+  fenceCredentials,
+  identityOf,
+} from "@baton/storage/fence";
 import { readAccessKey } from "./secrets.ts";
 import { openStore, placeOn, placesOf } from "./storages.ts";
 
 const requestMs = 10_000;
+/** Asked again within it where the store fails over it. */
+const disableMs = 30_000;
 /** Besides the wait for what had begun: until every endpoint refuses, twice. */
 const denialMs = 60_000;
 /** A million objects take about two minutes. */
@@ -62,7 +70,8 @@ export function createFencePort(params: {
         }),
       );
     },
-    disable: (holder) => identities.disable({ identity: identityFor(holder), timeoutMs: requestMs }),
+    disable: (holder) =>
+      disableIdentity({ identities, identity: identityFor(holder), deadlineMs: disableMs }),
   };
 
   /** Twice what was measured: MinIO was seen to begin its timer anew once, and to end after 61 s what it usually ends after 30. */

@@ -1,23 +1,20 @@
 import type { LeasePort } from "@baton/migration";
 import type { StorageManifest } from "@baton/protocol";
 import { applyLeaseWrite, claimPrefix, readLease } from "@baton/storage";
-import { probeBinding } from "./probe-binding.ts";
 import { openControlStore } from "./storages.ts";
 
 const readTimeoutMs = 5_000;
-const probeTimeoutMs = 20_000;
 const writeDeadlineMs = 15_000;
 
 export interface LeasePortParams {
   readonly storage: StorageManifest;
   readonly application: string;
   readonly owner: string;
-  /** Whose data key the probe tries. */
-  readonly cluster: string;
+  readonly probe: LeasePort["probe"];
 }
 
 /** Reads Baton's own key at the first use: a secret that cannot be read then fails a step, which says so and is taken back. */
-export function createLeasePort({ storage, application, owner, cluster }: LeasePortParams): LeasePort {
+export function createLeasePort({ storage, application, owner, probe }: LeasePortParams): LeasePort {
   const { prefix } = storage;
   let opened: ReturnType<typeof openControlStore> | undefined;
   const open = async () => {
@@ -32,10 +29,12 @@ export function createLeasePort({ storage, application, owner, cluster }: LeaseP
   return {
     owner,
     prefix,
+    // As whoever writes the lease takes it, where the manifest says nothing.
+    ifMatch: storage.ifMatch ?? "quoted",
     read: async () => readLease({ store: await open(), prefix, timeoutMs: readTimeoutMs }),
     claim: async () =>
       claimPrefix({ store: await open(), prefix, owner, application, deadlineMs: writeDeadlineMs }),
     apply: async (write) => applyLeaseWrite({ store: await open(), write, deadlineMs: writeDeadlineMs }),
-    probe: () => probeBinding({ storage, cluster, timeoutMs: probeTimeoutMs }),
+    probe,
   };
 }

@@ -1,7 +1,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Cluster, PlacementSpec } from "@baton/clusters";
 import type { Clock, DeployInput, DeployPorts, MigratePorts, RecordsPort } from "@baton/migration";
-import { AppError, type PrivateKey, type PublicKey, longestStopMs } from "@baton/protocol";
+import {
+  AppError,
+  type PrivateKey,
+  type PublicKey,
+  type StorageManifest,
+  longestStopMs,
+} from "@baton/protocol";
+import type { ProbeResult } from "@baton/storage";
 import type { Database } from "../records/database.ts";
 import type { OperationRecords } from "../records/operation-records.ts";
 import type { PlacementRecord, PlacementRecords } from "../records/placement-records.ts";
@@ -22,6 +29,8 @@ export interface OperationPortsParams {
   readonly operations: OperationRecords;
   readonly placements: PlacementRecords;
   readonly probeRecords: ProbeRecords;
+  /** Looks at a storage with the key of a cluster, and puts on record what was seen. */
+  readonly probe: (storage: StorageManifest, cluster: string, signal: AbortSignal) => Promise<ProbeResult>;
   readonly cluster: (name: string) => Promise<Cluster>;
   readonly signingKey: PrivateKey;
   readonly commandKey: PublicKey;
@@ -101,7 +110,12 @@ export async function openOperationPorts(
     restore: (epoch) => placements.restoreEpoch(application, epoch),
     retire: (placement) => placements.retire(placement),
   };
-  const lease = createLeasePort({ storage, application, owner, cluster: row.to_cluster });
+  const lease = createLeasePort({
+    storage,
+    application,
+    owner,
+    probe: (signal) => params.probe(storage, row.to_cluster, signal),
+  });
   const identities = openIdentities(storage, params.signingKey);
   const fence =
     identities === null

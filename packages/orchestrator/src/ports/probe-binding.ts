@@ -64,12 +64,17 @@ export async function withDoors<T>(
 
 const digest = (value: unknown): string => createHash("sha256").update(JSON.stringify(value)).digest("hex");
 
-/** What a probe's verdict depends on; whatever else the manifest says may change without another one. */
-export function probeSubject(storage: StorageManifest): ProbeSubject {
+/**
+ * What a probe's verdict depends on; whatever else the manifest says may change without another one.
+ *
+ * @param cluster whose data key alone it is about: where others have keys of their own, that says nothing of those.
+ */
+export function probeSubject(storage: StorageManifest, cluster: string | null = null): ProbeSubject {
   const { name, prefix, credentials } = storage;
   const { control, data, dataByCluster } = credentials;
+  const only = cluster !== null && Object.keys(dataByCluster).length > 0 ? [cluster] : [];
   const keys = Object.entries(dataByCluster).map(([cluster, { file }]) => JSON.stringify([cluster, file]));
-  const files = [control.file, data.file, keys.toSorted()];
+  const files = [control.file, data.file, keys.toSorted(), ...only];
   return { storage: name, subject: digest([waysTo(storage), prefix, files]) };
 }
 

@@ -89,6 +89,8 @@ describe("a next look", () => {
     expect(await records.isDue("probe", of, every)).toBe(false);
     expect(await records.isDue("in-flight", of, every)).toBe(true);
     expect(await records.isDue("probe", { ...of, subject: "another" }, every)).toBe(true);
+    await records.addInFlight(of, failure);
+    expect(await records.isDue("in-flight", of, every)).toBe(false);
     await age(23);
     expect(await records.isDue("probe", of, every)).toBe(false);
     await age(25);
@@ -96,6 +98,13 @@ describe("a next look", () => {
     await records.addProbe({ ...of, thorough: true }, failure);
     expect(await records.isDue("probe", of, every)).toBe(false);
     await age(2);
+    expect(await records.isDue("probe", of, every)).toBe(true);
+  });
+
+  it("is not put off by a probe that was not thorough, as a preflight's is", async () => {
+    await records.addProbe({ ...of, thorough: true }, verdict);
+    await age(25);
+    await records.addProbe({ ...of, thorough: false }, verdict);
     expect(await records.isDue("probe", of, every)).toBe(true);
   });
 

@@ -77,7 +77,7 @@ export class ProbeRecords {
   }
 
   /**
-   * Whether the newest is older than `everyMs`, or than `retryMs` where it came to no verdict. By the database's clock, which all replicas share; one
+   * Whether the newest thorough one (a bound is always thorough) is older than `everyMs`, or than `retryMs` where it came to no verdict. By the database's clock, which all replicas share; one
    * that is younger than now says nothing, as that clock was set back since.
    */
   async isDue(
@@ -95,6 +95,8 @@ export class ProbeRecords {
       .where("storage", "=", storage)
       .where("kind", "=", kind)
       .where("subject", "=", subject)
+      // An application that moves every day is looked at every day, and not for everything.
+      .where("thorough", "=", kind === "probe")
       .orderBy("id", "desc")
       .limit(1)
       .executeTakeFirst();

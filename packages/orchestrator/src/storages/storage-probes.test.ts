@@ -104,6 +104,47 @@ describe("a probe", () => {
   });
 });
 
+describe("a probe for an operation", () => {
+  const signal = new AbortController().signal;
+
+  it("is on record as one of the storage, also where it comes to no verdict", async () => {
+    const storage = declare();
+    await expect(open().probeOn(storage, "harbor-b", signal)).rejects.toMatchObject({
+      code: "storage-unreachable",
+    });
+    expect(await records.probe(probeSubject(storage))).toMatchObject({
+      thorough: false,
+      verdict: null,
+      error: { code: "storage-unreachable" },
+    });
+  });
+
+  it("says nothing of other clusters' keys", async () => {
+    const { credentials } = declare();
+    const own = { "harbor-a": { file: join(directory, "missing.json") } };
+    const storage = declare({ credentials: { ...credentials, dataByCluster: own } });
+    await expect(open().probeOn(storage, "harbor-b", signal)).rejects.toMatchObject({
+      code: "storage-unreachable",
+    });
+    await expect(open().probeOn(storage, "harbor-a", signal)).rejects.toMatchObject({
+      code: "secret-unavailable",
+    });
+    expect(await records.probe(probeSubject(storage))).toBeNull();
+    const on = async (cluster: string) => (await records.probe(probeSubject(storage, cluster)))?.error?.code;
+    expect([await on("harbor-a"), await on("harbor-b")]).toEqual([
+      "secret-unavailable",
+      "storage-unreachable",
+    ]);
+  });
+
+  it("that its step has given up is not on record", async () => {
+    const storage = declare();
+    const over = AbortSignal.abort(new Error("the step is over"));
+    await expect(open().probeOn(storage, "harbor-b", over)).rejects.toThrow("the step is over");
+    expect(await records.probe(probeSubject(storage))).toBeNull();
+  });
+});
+
 describe("an in-flight bound", () => {
   it("is measured at every endpoint at once, within the limit, with its own certificates", async () => {
     const storage = declare({

@@ -1,4 +1,5 @@
 import { AppError, type ProbeVerdict, type StorageManifest, toAppError } from "@baton/protocol";
+import type { ProbeResult } from "@baton/storage";
 import { type MeasureInFlight, measureBinding } from "../ports/measure-binding.ts";
 import { inFlightSubject, probeBinding, probeSubject } from "../ports/probe-binding.ts";
 import type { InFlightEndpoint, ProbeRecords } from "../records/probe-records.ts";
@@ -7,6 +8,8 @@ import { type SeenWithKey, mergeProbes } from "./verdict.ts";
 
 /** For each data key. */
 const probeTimeoutMs = 30_000;
+/** Within a preflight. */
+const preflightMs = 20_000;
 
 export interface StorageProbesParams {
   readonly records: ProbeRecords;
@@ -36,6 +39,28 @@ export class StorageProbes {
         return verdict;
       } catch (error) {
         if (!signal.aborted) await records.addProbe(of, failureOf(error));
+        throw error;
+      }
+    });
+  }
+
+  /**
+   * With the data key of one cluster alone, for an operation that is to use it there; on record as a probe of all keys where there is only one.
+   *
+   * @param signal of the operation's step. @throws what `probeBinding` throws, once it is on record.
+   */
+  async probeOn(storage: StorageManifest, cluster: string, signal: AbortSignal): Promise<ProbeResult> {
+    const { records } = this.#params;
+    const of = { ...probeSubject(storage, cluster), thorough: false };
+    const both = AbortSignal.any([signal, this.#params.signal]);
+    // Beside a probe that is under way, which may take longer than the step may wait: both have scratch keys of their own.
+    return this.#turns.take(`${storage.name} on ${cluster}`, async () => {
+      try {
+        const result = await probeBinding({ storage, cluster, timeoutMs: preflightMs, signal: both });
+        await records.addProbe(of, mergeProbes([{ cluster, result }]));
+        return result;
+      } catch (error) {
+        if (!both.aborted) await records.addProbe(of, failureOf(error));
         throw error;
       }
     });

@@ -48,6 +48,23 @@ export async function assertDoorsOpen(params: {
 }
 
 /**
+ * Orders that an identity is disabled, without proof. Stores fail now and then when two change a user at once: it is asked again, which is harmless.
+ *
+ * @throws AppError `storage-unclear` when the deadline passes; what `Identities` throws.
+ */
+export async function disableIdentity(params: {
+  readonly identities: Pick<Identities, "disable">;
+  readonly identity: string;
+  readonly deadlineMs: number;
+  readonly clock?: Clock | undefined;
+}): Promise<void> {
+  const { identities, identity } = params;
+  await untilDefinite(params, `disable ${identity}`, async (timeoutMs) =>
+    identities.disable({ identity, timeoutMs: timeoutMs() }),
+  );
+}
+
+/**
  * Takes an identity's keys away for good and proves it: disables it, tries writes with the old key at every endpoint until each has refused several in a row, waits
  * for what had begun before, aborts the multipart uploads that are open, and takes the inventory that the next holder begins with. Idempotent: may be repeated as a whole at any time.
  *
@@ -79,10 +96,7 @@ export async function fenceCredentials(params: {
 
   /** Until every door has refused. */
   const deny = async (): Promise<FenceRecord["denied"]> => {
-    // Stores fail now and then when two change a user at once; asking again is harmless.
-    await untilDefinite({ deadlineMs: leftMs(), clock }, `disable ${identity}`, async (timeoutMs) =>
-      identities.disable({ identity, timeoutMs: timeoutMs() }),
-    );
+    await disableIdentity({ identities, identity, deadlineMs: leftMs(), clock });
     return Promise.all(doors.map((door) => waitForDenial({ door, prefix, clock, leftMs, endsAt: end })));
   };
   const disabledAt = new Date().toISOString();
