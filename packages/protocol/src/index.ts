@@ -7,22 +7,25 @@ export { accepts, parseAs } from "./parse.ts";
 export { integer, moment, strictObject, variant } from "./schema.ts";
 export { type PrivateKey, type PublicKey, createKeyPair, privateKeySchema, publicKeyOf } from "./keys.ts";
 export { type Command, type VerifiedCommand, signCommand, verifyCommand } from "./command.ts";
-export { type StartBody, assertBodyMatches, bodySha256, startBodySchema } from "./command.ts";
+export { type StartBody, assertBodyMatches, bodySha256, keysBodySchema, startBodySchema } from "./command.ts";
 export type { Check, EvidenceClass, Outcome, Receipt, StopPhase } from "./receipt.ts";
 export { receiptSchema } from "./receipt.ts";
 export { receiptPlacement, signReceipt, verifyReceipt } from "./receipt.ts";
 export type { AgentConfig, AgentConfigInput, AttachTarget } from "./agent-config.ts";
 export { agentConfigSchema } from "./agent-config.ts";
 export type { AgentEndpoint, AgentOperation, AgentState, AgentStatus, Waiting } from "./agent-api.ts";
-export { agentEndpointSchema, agentOperationSchema } from "./agent-api.ts";
+export { type ServedKey, agentEndpointSchema, agentOperationSchema, servedKeySchema } from "./agent-api.ts";
 export { type StartResult, agentStatusSchema, confirmationSchema, cookieVariable } from "./agent-api.ts";
 export { type Hook, type HookInput, type Verify, hookSchema, longestStopMs } from "./hook.ts";
 export { type Signal, parseSignal, signalName } from "./signals.ts";
 export type { ApplicationManifest, ClusterManifest, Manifest, StorageManifest } from "./manifest.ts";
 export { type AccessKey, type SecretReference, accessKeySchema, manifestSchemas } from "./manifest.ts";
 export { type FenceManifest, prefixSchema } from "./manifest.ts";
-export { operationRequestSchema, operationSchema, routeSchema } from "./operation.ts";
+export { decisionRequestSchema, operationRequestSchema, operationSchema, routeSchema } from "./operation.ts";
+export { type StopPolicy, type StopStrategy, usualStopPolicy } from "./stop-policy.ts";
 export type {
+  Decision,
+  DecisionRequest,
   DowntimeLedger,
   FenceRecord,
   Operation,
@@ -34,4 +37,10 @@ export type { StepRecord, StepState } from "./operation.ts";
 export { inventoryRequestSchema, probeRequestSchema, rotationRequestSchema } from "./storage-view.ts";
 export { rotationSchema, storageViewSchema } from "./storage-view.ts";
 export type { InFlightRecord, ProbeRecord, ProbeVerdict, StorageView } from "./storage-view.ts";
-export type { InventoryRequest, ProbeRequest, Rotation, RotationRequest } from "./storage-view.ts";
+export type {
+  HandedOver,
+  InventoryRequest,
+  ProbeRequest,
+  Rotation,
+  RotationRequest,
+} from "./storage-view.ts";

@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { hookSchema, readinessSchema, verifySchema, workloadSchema } from "./hook.ts";
 import { nameSchema } from "./ids.ts";
 import { integer, record, strictObject, variant, withoutBreaks } from "./schema.ts";
+import { stopPolicySchema } from "./stop-policy.ts";
 
 const absolutePath = v.pipe(v.string(), v.regex(/^\/[^\0\r\n]+$/, "must be an absolute path"));
 
@@ -112,6 +113,11 @@ const storageFields = strictObject({
     data: secretReferenceSchema,
     /** Another application key on some clusters, by cluster name. */
     dataByCluster: v.optional(record(nameSchema, secretReferenceSchema), {}),
+    /**
+     * How an application gets its key: in its environment (as if nothing was said), where it stays until the next start, or from an endpoint of its agent,
+     * where AWS's SDKs come again for a newer one.
+     */
+    delivery: v.optional(v.picklist(["environment", "endpoint"])),
   }),
   fence: v.optional(fenceManifestSchema),
   /** How the store wants ETags in If-Match. Found by the probe when the storage is applied; a wrong one is refused. */
@@ -140,6 +146,8 @@ export const applicationManifestSchema = strictObject({
   storage: nameSchema,
   workload: workloadSchema,
   hook: v.optional(hookSchema, {}),
+  /** What operations do about a hook that fails. */
+  stop: v.optional(stopPolicySchema),
   readiness: readinessSchema,
   verify: v.optional(verifySchema),
 });

@@ -2,12 +2,53 @@ import * as v from "valibot";
 import { epochSchema, nameSchema, operationIdSchema, placementIdSchema } from "./ids.ts";
 import { evidenceClassSchema, outcomeSchema } from "./receipt.ts";
 import { integer, moment, number, strictObject, url, variant } from "./schema.ts";
+import { stopStrategySchema } from "./stop-policy.ts";
+
+/** SHA-256 (hex) of what a plan says: see `baton plan`. */
+export const planHashSchema = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, "must be the hash of a plan"));
+
+const asked = {
+  application: nameSchema,
+  /** Only as this plan said: whatever changed since refuses the operation. */
+  plan: v.optional(planHashSchema),
+};
+/** The application's own unless said. */
+const strategy = v.optional(stopStrategySchema);
 
 export const operationRequestSchema = variant("kind", [
-  strictObject({ kind: v.literal("deploy"), application: nameSchema, to: nameSchema }),
-  strictObject({ kind: v.literal("migrate"), application: nameSchema, to: nameSchema }),
+  strictObject({ kind: v.literal("deploy"), ...asked, to: nameSchema }),
+  strictObject({
+    kind: v.literal("migrate"),
+    ...asked,
+    to: nameSchema,
+    strategy,
+    /** The target is made only when the source has stopped: for clusters that cannot hold both. */
+    cold: v.optional(v.boolean()),
+  }),
 ]);
 export type OperationRequest = v.InferOutput<typeof operationRequestSchema>;
+
+const reason = v.pipe(v.string(), v.trim(), v.minLength(1, "must say why"), v.maxLength(2_000));
+
+/**
+ * What a person decides about an operation. `abort`: take it back. `resume`: try again what it is halted at. `override`: go on without the evidence
+ * that is missing; who decides so answers for it that nothing else writes.
+ */
+export const decisionRequestSchema = strictObject({
+  kind: v.picklist(["abort", "resume", "override"]),
+  reason,
+});
+export type DecisionRequest = v.InferOutput<typeof decisionRequestSchema>;
+
+/** Kept for ever. */
+export const decisionSchema = strictObject({
+  kind: v.picklist(["abort", "resume", "override"]),
+  reason: v.string(),
+  /** The name of the token. */
+  by: v.string(),
+  at: moment,
+});
+export type Decision = v.InferOutput<typeof decisionSchema>;
 
 /** `halted` keeps the application locked until a person decides. */
 export const operationStateSchema = v.picklist(["open", "committed", "rolled-back", "halted"]);
@@ -91,7 +132,15 @@ export const operationSchema = strictObject({
   fence: v.nullable(fenceRecordSchema),
   /** What the source acknowledged may not be there after the move. */
   possibleLoss: v.boolean(),
+  /** Null where nothing is stopped. */
+  strategy: v.nullable(stopStrategySchema),
+  cold: v.boolean(),
+  /** The hash of the plan that it was started by. */
+  plan: v.nullable(planHashSchema),
+  decisions: v.array(decisionSchema),
   ledger: downtimeLedgerSchema,
+  /** The name of the token; null where nobody wrote it down then. */
+  startedBy: v.nullable(v.string()),
   createdAt: moment,
   endedAt: momentOrNull,
   /** Grows with every change: long polls wait for a greater one. */

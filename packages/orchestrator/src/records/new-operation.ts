@@ -4,6 +4,7 @@ import {
   newDeploymentId,
   newOperationId,
   newPlacementId,
+  usualStopPolicy,
 } from "@baton/protocol";
 import { type Saga, deploy, migrate } from "@baton/migration";
 import type { Transaction } from "kysely";
@@ -26,6 +27,7 @@ export async function insertOperation(
   database: Database,
   catalog: Catalog,
   request: OperationRequest,
+  startedBy: string,
 ): Promise<string> {
   const manifest = await catalog.application(request.application);
   await catalog.cluster(request.to);
@@ -75,7 +77,14 @@ export async function insertOperation(
         to_cluster: request.to,
         known_epoch: application.highest_epoch,
         epoch_before: serving === undefined ? null : application.epoch,
+        strategy:
+          request.kind === "migrate"
+            ? (request.strategy ?? (manifest.stop ?? usualStopPolicy).strategy)
+            : null,
+        cold: request.kind === "migrate" && request.cold === true,
+        plan: request.plan ?? null,
         ledger: JSON.stringify(emptyLedger),
+        started_by: startedBy,
       })
       .execute();
     await transaction

@@ -54,6 +54,12 @@ export class OperationRecords {
       .where("operation", "=", id)
       .orderBy("position")
       .execute();
+    const decisions = await this.#database
+      .selectFrom("decisions")
+      .selectAll()
+      .where("operation", "=", id)
+      .orderBy("id")
+      .execute();
     return {
       id: row.id,
       kind: row.kind,
@@ -77,7 +83,17 @@ export class OperationRecords {
       receipt: row.receipt,
       fence: row.fence,
       possibleLoss: row.possible_loss,
+      strategy: row.strategy,
+      cold: row.cold,
+      plan: row.plan,
+      decisions: decisions.map(({ kind, reason, decided_by, decided_at }) => ({
+        kind,
+        reason,
+        by: decided_by,
+        at: decided_at.toISOString(),
+      })),
       ledger: row.ledger,
+      startedBy: row.started_by,
       createdAt: row.created_at.toISOString(),
       endedAt: row.ended_at?.toISOString() ?? null,
       version: row.version,

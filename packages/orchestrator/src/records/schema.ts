@@ -6,7 +6,7 @@ import type {
   Outcome,
   FenceRecord,
 } from "@baton/protocol";
-import type { PublicKey, StepState, StorageManifest } from "@baton/protocol";
+import type { Decision, PublicKey, StepState, StopStrategy, StorageManifest } from "@baton/protocol";
 import type { ColumnType, Generated } from "kysely";
 
 /** JSON columns are read as objects and written as text. */
@@ -70,7 +70,12 @@ export interface Schema {
     receipt: ColumnType<StoredReceipt | null, string | null | undefined, string | null>;
     fence: ColumnType<FenceRecord | null, string | null | undefined, string | null>;
     possible_loss: Generated<boolean>;
+    strategy: StopStrategy | null;
+    cold: Generated<boolean>;
+    plan: string | null;
+    abort_requested: Generated<boolean>;
     ledger: Json<DowntimeLedger>;
+    started_by: string | null;
     created_at: Moment;
     ended_at: OptionalMoment;
     version: Generated<number>;
@@ -84,6 +89,14 @@ export interface Schema {
     started_at: OptionalMoment;
     ms: number | null;
     detail: string | null;
+  };
+  decisions: {
+    id: Generated<string>;
+    operation: string;
+    kind: Decision["kind"];
+    reason: string;
+    decided_by: string;
+    decided_at: Moment;
   };
   receipts: { key: string; operation: string; placement: string; jws: string; created_at: Moment };
 }
