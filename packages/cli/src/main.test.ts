@@ -165,7 +165,7 @@ describe("baton operation and route", () => {
     const { status, stdout } = await baton(["operation", "show", operationId]);
     expect(status).toBe(0);
     expect(stdout).toContain("↶ start          665 ms  taken back\n");
-    expect(stdout).toContain(`  ${lastRolledBack.reason}\n`);
+    expect(stdout).toContain(`  ${lastRolledBack.reason}\n  started by night-shift\n`);
   });
 
   it("list operations and tell the route", async () => {

@@ -145,7 +145,7 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
       operations: (application) => operations.list(application),
       operation: (id, { after, waitMs }) => operations.waitForChange(id, after, waitMs),
       async startOperation(request) {
-        const id = await insertOperation(database, catalog, request);
+        const id = await insertOperation(database, catalog, request, "bootstrap");
         await engine.start(id);
         const operation = await operations.find(id);
         if (operation === null) throw new AppError("internal", `cannot show operation ${id}: it is gone`);

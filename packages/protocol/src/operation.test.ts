@@ -39,6 +39,7 @@ const operation = {
     applicationStopMs: 1,
     applicationStartMs: 2,
   },
+  startedBy: "night-shift",
   createdAt: at,
   endedAt: at,
   version: 7,

@@ -38,6 +38,7 @@ export async function showOperation(
   session.print(operation, () => [
     // A record at rest is not cut to the terminal: it may be read from a pipe.
     ...renderOperation(operation, { width: Number.MAX_SAFE_INTEGER, now: Date.now() }),
+    ...(operation.startedBy === null ? [] : [`  started by ${oneLine(operation.startedBy)}`]),
     ...renderLedger(operation),
     ...renderFence(operation),
   ]);

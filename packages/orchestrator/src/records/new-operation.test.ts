@@ -12,9 +12,10 @@ afterAll(() => bed.end());
 describe("a new operation", () => {
   it("has everything that it needs before it runs", async () => {
     const { application, target } = await bed.deployed();
-    const operation = await bed.insert({ kind: "migrate", application, to: "harbor-b" });
+    const operation = await bed.insert({ kind: "migrate", application, to: "harbor-b" }, "night-shift");
     expect(operation).toMatchObject({
       kind: "migrate",
+      startedBy: "night-shift",
       state: "open",
       from: "harbor-a",
       to: "harbor-b",
