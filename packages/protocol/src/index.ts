@@ -44,3 +44,6 @@ export type {
   Rotation,
   RotationRequest,
 } from "./storage-view.ts";
+export { auditEntrySchema, isAtLeast, newTokenSchema, roles } from "./access.ts";
+export { tokenRequestSchema, tokenViewSchema } from "./access.ts";
+export type { AuditEntry, NewToken, Role, TokenRequest, TokenView } from "./access.ts";
