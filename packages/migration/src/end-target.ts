@@ -33,8 +33,11 @@ export async function endTarget({ operation, input, ports, signal }: UndoCtx): P
   return { view: await knownLease(ports, signal), ended: { holder, epoch, run } };
 }
 
-export async function knownLease(ports: DeployPorts, signal: AbortSignal): Promise<LeaseView> {
-  const view = await ports.lease.read(signal);
+export async function knownLease(
+  { lease }: Pick<DeployPorts, "lease">,
+  signal: AbortSignal,
+): Promise<LeaseView> {
+  const view = await lease.read(signal);
   if (view === null)
     throw new AppError("lease-missing", "cannot take back: the lease is missing from the bucket");
   return view;

@@ -1,10 +1,10 @@
 import { AppError } from "@baton/protocol";
 import { type HandoverDecision, type HandoverEvidence, decideHandover, noFence } from "./handover-table.ts";
-import type { DeployInput, MigratePorts, VerifiedReceipt } from "./ports.ts";
+import type { DeployInput, SourcePorts, VerifiedReceipt } from "./ports.ts";
 import type { StepContext } from "./saga.ts";
 import { patientMs } from "./stop-times.ts";
 
-type Ctx<Intent = undefined> = StepContext<DeployInput, MigratePorts, { stop: VerifiedReceipt }, Intent>;
+type Ctx<Intent = undefined> = StepContext<DeployInput, SourcePorts, { stop: VerifiedReceipt }, Intent>;
 
 /** Whether the source's key is to be taken away; its doors were seen open then. */
 export interface PlannedFence {

@@ -1,14 +1,16 @@
 import { AppError, commandKey, newNonce, sameRun } from "@baton/protocol";
 import { type LeaseView, type LeaseWrite, planLeaseChange } from "@baton/storage";
 import { endTarget, knownLease } from "./end-target.ts";
-import type { DeployInput, MigratePorts, VerifiedReceipt } from "./ports.ts";
+import type { DeployInput, PlacementPort, SourcePorts, VerifiedReceipt } from "./ports.ts";
 import type { UndoContext } from "./saga.ts";
 import { type StopIntent, keepReceipt } from "./source-steps.ts";
 import { stopBudgetMs } from "./stop-times.ts";
 
+/** A stop that hands over to nobody has no target. */
+type GiveBackPorts = SourcePorts & { readonly target?: PlacementPort };
 type UndoCtx<Intent = undefined> = UndoContext<
   DeployInput,
-  MigratePorts,
+  GiveBackPorts,
   unknown,
   Record<string, unknown>,
   Intent
@@ -48,7 +50,11 @@ export async function planGiveBack(ctx: UndoCtx): Promise<GiveBack> {
       { meta: { witness } },
     );
   // Last, for the agent wrote to the lease when its stop ended, and a handover that was on its way may have arrived meanwhile.
-  const { view, ended } = await endTarget(ctx);
+  const { target } = ports;
+  const { view, ended } =
+    target === undefined
+      ? { view: await knownLease(ports, signal), ended: null }
+      : await endTarget({ ...ctx, ports: { ...ports, target } });
   const late = givenBackBefore(view, ports, intent);
   if (late !== null) return late;
   const { placement, epoch: lastEpoch, run } = stopped.receipt;
@@ -71,7 +77,7 @@ export async function planGiveBack(ctx: UndoCtx): Promise<GiveBack> {
 }
 
 /** How far an earlier try of this undo got; its write may also arrive late. */
-function givenBackBefore({ lease }: LeaseView, ports: MigratePorts, intent: StopIntent): GiveBack | null {
+function givenBackBefore({ lease }: LeaseView, ports: SourcePorts, intent: StopIntent): GiveBack | null {
   if (lease.holder !== ports.source.placement || lease.epoch <= intent.epoch) return null;
   if (lease.state === "granted" && lease.grant !== null)
     return { kind: "granted", epoch: lease.epoch, grant: lease.grant, write: null };
@@ -80,7 +86,7 @@ function givenBackBefore({ lease }: LeaseView, ports: MigratePorts, intent: Stop
 
 /** The receipt of a stop that ended the application, or null when it runs and can no longer be stopped by this key. */
 async function endedStop(
-  ports: MigratePorts,
+  ports: SourcePorts,
   intent: StopIntent,
   waitMs: number,
   signal: AbortSignal,

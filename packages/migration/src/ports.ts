@@ -120,9 +120,8 @@ export interface Clock {
   wait(ms: number, signal: AbortSignal): Promise<void>;
 }
 
-/** What every saga needs: the placement that shall run the application, its lease, the records. */
-export interface DeployPorts {
-  readonly target: PlacementPort;
+/** What every saga needs: the application's lease, the records. */
+interface CommonPorts {
   readonly lease: LeasePort;
   readonly records: RecordsPort;
   readonly clock: Clock;
@@ -130,9 +129,17 @@ export interface DeployPorts {
   readonly fence: FencePort | null;
 }
 
-export interface MigratePorts extends DeployPorts {
+/** With the placement that shall run the application. */
+export interface DeployPorts extends CommonPorts {
+  readonly target: PlacementPort;
+}
+
+/** With the placement that has the application. */
+export interface SourcePorts extends CommonPorts {
   readonly source: PlacementPort;
 }
+
+export interface MigratePorts extends DeployPorts, SourcePorts {}
 
 /** From the deployment's snapshot, never from the application's current instructions. */
 export interface DeployInput {

@@ -1,9 +1,9 @@
 import { AppError, type Run, commandKey, sameRun } from "@baton/protocol";
-import type { DeployInput, MigratePorts, VerifiedReceipt } from "./ports.ts";
+import type { DeployInput, SourcePorts, VerifiedReceipt } from "./ports.ts";
 import type { StepContext } from "./saga.ts";
 import { answerReserveMs, stopBudgetMs } from "./stop-times.ts";
 
-type Ctx<Done = unknown, Intent = undefined> = StepContext<DeployInput, MigratePorts, Done, Intent>;
+type Ctx<Done = unknown, Intent = undefined> = StepContext<DeployInput, SourcePorts, Done, Intent>;
 
 /** What the stop is about, written down before it is sent. */
 export interface StopIntent {
@@ -62,10 +62,7 @@ async function receiveReceipt(
 }
 
 /** Every receipt of the source belongs to the operation, however it ends (P4). */
-export async function keepReceipt(
-  { records, clock }: MigratePorts,
-  verified: VerifiedReceipt,
-): Promise<void> {
+export async function keepReceipt({ records, clock }: SourcePorts, verified: VerifiedReceipt): Promise<void> {
   const { exitedAt, stopMs } = verified.receipt.timings;
   await records.saveReceipt(verified);
   await records.mark({ exitedAt, confirmedAt: clock.now().toISOString(), applicationStopMs: stopMs });
