@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { chmod, writeFile } from "node:fs/promises";
+import { chmod, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import pg from "pg";
 import { until } from "../containers/until.ts";
@@ -42,13 +42,34 @@ export async function openPostgresBed() {
     files.data,
     ...settings.flatMap((each) => ["-c", each]),
   ]);
-  const server: ChildProcess = spawn(file, args, { env: files.environment, stdio: "ignore" });
+  const server: ChildProcess = spawn(file, args, {
+    env: files.environment,
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  let log = "";
+  server.stderr?.on("data", (chunk: Buffer) => (log += chunk.toString()));
   const door = { host: "127.0.0.1", port, database: "postgres" };
   const clients: pg.Client[] = [];
 
   const bed = {
     door,
     root,
+    /** What the server wrote. */
+    log: () => log,
+    /** Whether the server lets in whoever names a role, without a password. */
+    async trustEverybody(isTrusting: boolean): Promise<void> {
+      const file = join(cluster, "pg_hba.conf");
+      const rules = await readFile(file, "utf8");
+      const [from, to] = isTrusting ? ["scram-sha-256", "trust"] : ["trust", "scram-sha-256"];
+      await writeFile(file, rules.replaceAll(from, to));
+      await bed.reload();
+    },
+    /** Lets the settings in its files hold. */
+    async reload(): Promise<void> {
+      const before = log.length;
+      server.kill("SIGHUP");
+      await until("the server read its files", () => log.slice(before).includes("received SIGHUP"), upMs);
+    },
     /** A connection that lasts as long as the bed. */
     async connect(login: Account, database = door.database): Promise<pg.Client> {
       const client = new pg.Client({ ...door, ...login, database });

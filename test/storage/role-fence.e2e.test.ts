@@ -39,6 +39,7 @@ describe("the fence of a role on PostgreSQL", postgresOptions, () => {
     bed = await openPostgresBed();
     root = new pg.Pool({ ...bed.door, ...bed.root, max: 2 });
     await root.query("create role owners nologin");
+    await root.query("create role neighbour login");
     await root.query(
       'create table written (n bigserial, "by" text not null default session_user, at timestamptz not null default clock_timestamp())',
     );
@@ -199,6 +200,7 @@ describe("the fence of a role on PostgreSQL", postgresOptions, () => {
       ["superuser", "superuser", []],
       ["createrole", "createrole", []],
       ["member of pg_execute_server_program", "", ["pg_execute_server_program"]],
+      ["member of neighbour", "", ["neighbour"]],
     ])("is the power of a %s", async (power, options, roles) => {
       const account = await makeAccount(options, roles);
       await expect(assertOpen(account)).rejects.toEqual(unproven(power));

@@ -22,6 +22,7 @@ export const errorTable = {
   "not-found": { status: 404, retry: "never", title: "There is no such thing" },
   "unknown-application": { status: 404, retry: "never", title: "There is no such application" },
   "unknown-cluster": { status: 404, retry: "never", title: "There is no such cluster" },
+  "unknown-database": { status: 404, retry: "never", title: "There is no such database" },
   "unknown-storage": { status: 404, retry: "never", title: "There is no such storage" },
   "unknown-operation": { status: 404, retry: "never", title: "There is no such operation" },
   "unknown-placement": { status: 404, retry: "never", title: "There is no such placement" },
@@ -85,6 +86,7 @@ export const errorTable = {
   "preflight-failed": { status: 409, retry: "operator", title: "A preflight check failed" },
   "deadline-exceeded": { status: 504, retry: "after", title: "The deadline has passed" },
   "injected-fault": { status: 500, retry: "never", title: "A planted fault" },
+  "database-unfit": { status: 422, retry: "operator", title: "The database cannot be used" },
   "database-unavailable": { status: 503, retry: "after", title: "The database does not answer" },
   internal: { status: 500, retry: "after", title: "Something went wrong inside" },
 } as const satisfies Record<string, ErrorEntry>;

@@ -8,4 +8,5 @@ export type { Identities } from "./identities.port.ts";
 export { createAwsIdentities } from "./aws-identities.ts";
 export { assertRoleOpen, fenceRole } from "./fence-role.ts";
 export { createPostgresLogin, createPostgresRoleAdmin } from "./postgres-role.ts";
+export { assertPostgresRoles } from "./postgres-check.ts";
 export { isDenial } from "./denial.ts";

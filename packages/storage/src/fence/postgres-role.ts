@@ -1,12 +1,14 @@
-import { randomBytes } from "node:crypto";
 import { AppError, isAppError, parseAs } from "@baton/protocol";
 import pg from "pg";
 import * as v from "valibot";
 import { type PostgresDoor, type PostgresLogin, failed, stateOf, withSession } from "./postgres-session.ts";
-import type { RoleAdmin, TryLogin } from "./role-admin.port.ts";
+import { standing } from "./fence-errors.ts";
+import type { RoleAdmin, RoleIssuer, TryLogin } from "./role-admin.port.ts";
+import { noPassword, scramVerifier } from "./scram-verifier.ts";
 
 const undefinedObject = "42704";
-const duplicateObject = "42710";
+/** The second one of two who make it at the same moment. */
+const duplicates: readonly (string | null)[] = ["42710", "23505"];
 const rowsSchema = v.array(
   v.object({
     kind: v.picklist(["role", "session", "starting", "prepared", "login", "power"]),
@@ -25,7 +27,7 @@ const longestName = 63;
 export function createPostgresRoleAdmin(params: {
   readonly door: PostgresDoor;
   readonly admin: () => Promise<PostgresLogin>;
-}): RoleAdmin {
+}): RoleAdmin & RoleIssuer {
   const { door, admin } = params;
   const session = async <T>(
     doing: string,
@@ -41,6 +43,23 @@ export function createPostgresRoleAdmin(params: {
   };
 
   return {
+    async issue({ role, password, group, timeoutMs }) {
+      const doing = `make the role "${role}"`;
+      for (const name of [role, group]) assertName(doing, name);
+      const verifier = await scramVerifier(password);
+      const [name, owner] = [pg.escapeIdentifier(role), pg.escapeIdentifier(group)];
+      await session(doing, timeoutMs, async (ask) => {
+        // One message is one transaction: whoever disables the role at this moment comes before both or after both.
+        const made = ask(
+          `create role ${name} login inherit password '${verifier}' in role ${owner}; alter role ${name} set role to ${pg.escapeLiteral(group)}`,
+        );
+        await made.catch((error: unknown) => {
+          if (!duplicates.includes(stateOf(error))) throw error;
+        });
+        const [found] = await ask("select rolcanlogin from pg_roles where rolname = $1", [role]);
+        if (found?.["rolcanlogin"] !== true) throw standing(role);
+      });
+    },
     async disable({ role, timeoutMs }) {
       const doing = `disable the role "${role}"`;
       assertName(doing, role);
@@ -60,7 +79,7 @@ export function createPostgresRoleAdmin(params: {
           if (stateOf(error) !== undefinedObject) throw error;
           await ask(`create ${disabled}`).catch(async (late: unknown) => {
             // Somebody made it in between.
-            if (stateOf(late) !== duplicateObject) throw late;
+            if (!duplicates.includes(stateOf(late))) throw late;
             await ask(`alter ${disabled}`);
           });
         }
@@ -118,6 +137,7 @@ export const createPostgresLogin =
  *   in pg_locks all the time: who has one there and is not here is being let in.
  * - Who prepared a transaction is its current user, which may be any that the role may SET ROLE to.
  * - Of a role that was dropped the sessions go on, without a name.
+ * - Who may SET ROLE to another role may change that one's password, and come back as it where it may log in.
  */
 const remnantsStatement = `
   with fenced as (select * from pg_roles where rolname = $1)
@@ -128,7 +148,8 @@ const remnantsStatement = `
   select 'power', case when r.rolsuper then 'superuser ' when r.rolcreaterole then 'createrole ' else 'member of ' end || r.rolname
     from fenced f, pg_roles r
     where pg_has_role(f.oid, r.oid, 'member')
-      and (r.rolsuper or r.rolcreaterole or r.rolname in ('pg_execute_server_program', 'pg_write_server_files'))
+      and (r.rolsuper or r.rolcreaterole or (r.rolcanlogin and r.oid <> f.oid)
+        or r.rolname in ('pg_execute_server_program', 'pg_write_server_files'))
   union all
   select 'session', concat_ws(' ', a.backend_type, a.pid, 'since', a.backend_start)
     from pg_stat_activity a
@@ -142,12 +163,6 @@ const remnantsStatement = `
   select 'prepared', p.gid || ' in ' || p.database
     from pg_prepared_xacts p left join pg_roles owner on owner.rolname = p.owner, fenced f
     where owner.oid is null or pg_has_role(f.oid, owner.oid, 'member')`;
-
-/** What a server keeps of a password, of one that nobody can know: its keys are no password's. @see https://www.rfc-editor.org/rfc/rfc5803 */
-function noPassword(): string {
-  const random = (bytes: number): string => randomBytes(bytes).toString("base64");
-  return `SCRAM-SHA-256$4096:${random(16)}$${random(32)}:${random(32)}`;
-}
 
 function assertName(doing: string, role: string): void {
   const bytes = Buffer.byteLength(role);

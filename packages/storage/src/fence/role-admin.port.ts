@@ -5,7 +5,7 @@
  * - `starting`: a connection that is being let in, nobody sees yet for whom; one that begins after `disable` is refused there
  * - `prepared`: a transaction that waits for a second word, which may come over any other connection
  * - `login`: the role may log in, again or still
- * - `power`: it can give itself another way in (make roles, run programs), so that no list is complete
+ * - `power`: it can give itself another way in (make roles, run programs, give a password to a role that may log in), so that no list is complete
  */
 export interface Remnant {
   readonly kind: "session" | "starting" | "prepared" | "login" | "power";
@@ -27,6 +27,22 @@ export interface RoleAdmin {
   endSessions(params: { readonly role: string; readonly timeoutMs: number }): Promise<void>;
   /** Everything at one moment, at all databases of the server; an empty list is the server's word that there is nothing. */
   remnants(params: { readonly role: string; readonly timeoutMs: number }): Promise<readonly Remnant[]>;
+}
+
+/** Makes roles. */
+export interface RoleIssuer {
+  /**
+   * A role that may log in with this password and is a member of `group`, in whose name it does everything from its first statement on: so what one placement makes
+   * is not its own, and belongs to the next one as well. Idempotent, as long as the password is the same; nothing of a role that is there is changed.
+   *
+   * @throws AppError `fence-standing` when the role was disabled: it never comes back, and another epoch has another one.
+   */
+  issue(params: {
+    readonly role: string;
+    readonly password: string;
+    readonly group: string;
+    readonly timeoutMs: number;
+  }): Promise<void>;
 }
 
 /** Only the server's own word that this role may not come in is `refused`. */
