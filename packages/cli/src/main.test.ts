@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Operation } from "@baton/protocol";
+import { type Operation, newPlacementId } from "@baton/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type ApiServer, adminToken, startApiServer } from "./fixtures/api-server.ts";
 import { operationId, recordCommitted, recordRolledBack } from "./fixtures/recorded-operations.ts";
@@ -249,6 +249,7 @@ credentials: {control: {file: c.json}, data: {file: d.json}}
       endpoints: ["http://127.0.0.1:9000"],
       keys: [{ role: "control", cluster: null, file: "/c.json", counts: "at-once" }],
       runningOn: [],
+      placements: [],
       oldRefused: [{ endpoint: "http://127.0.0.1:9000", denials: 3 }],
     });
     const { status, stdout } = await baton(["storage", "rotate", "harbor", "--old", "old.json"]);
@@ -257,6 +258,21 @@ credentials: {control: {file: c.json}, data: {file: d.json}}
     expect(server.bodies).toEqual([{ old: { file: join(process.cwd(), "old.json") } }]);
     await baton(["storage", "rotate", "harbor"]);
     expect(server.bodies.at(-1)).toEqual({});
+  });
+
+  it("fails where a running application was not handed its new key", async () => {
+    const error = { code: "agent-unreachable", detail: "cannot reach the agent: no answer" };
+    const at = { application: "ledger", placement: newPlacementId(), cluster: "harbor-a" };
+    const rotation = { storage: "harbor", endpoints: [], keys: [], runningOn: ["ledger"], oldRefused: null };
+    const placements = [{ ...at, taken: null, error }];
+    server.answers.set("POST /v1/storages/harbor/rotate", { ...rotation, placements });
+    const { status, stdout, stderr } = await baton(["storage", "rotate", "harbor"]);
+    expect(stdout).toContain("NOT handed over: cannot reach the agent: no answer");
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr:
+        "baton: cannot hand the new key over to every running application: 1 goes on with the old one\n",
+    });
   });
 
   it("removes one, and shows the orchestrator's refusal", async () => {

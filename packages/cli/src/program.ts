@@ -125,11 +125,13 @@ function addStorageCommands(
     );
   storage
     .command("rotate")
-    .description("prove that the keys which are in the files now work, and that an old pair does not")
+    .description(
+      "prove that the keys which are in the files now work, and that an old pair does not; hand them to what runs",
+    )
     .argument("<name>")
     .option("--old <file>", "the old pair, as JSON, on the orchestrator's machine: it must be refused by now")
-    .action((name: string, _options, command: Command) =>
-      rotateKeys(context, name, command.optsWithGlobals()),
+    .action(async (name: string, _options, command: Command) =>
+      setStatus(await rotateKeys(context, name, command.optsWithGlobals())),
     );
   storage
     .command("inventory")

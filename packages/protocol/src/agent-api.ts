@@ -10,6 +10,7 @@ import { integer, moment, number, strictObject, url, variant } from "./schema.ts
  *   POST /v1/stop | /v1/start | /v1/burn   202 AgentOperation (the same key again: the same operation, nothing done twice)
  *   POST /v1/withdraw                      200 AgentStatus: that stop key will never be executed (or already was: see `run`)
  *   POST /v1/open                          200 AgentStatus: `/readyz` answers 200 from now on while the run lives
+ *   POST /v1/keys                          200 ServedKey: the run is served this data key from now on
  *   GET  /v1/operations/{key}?waitMs=      200 AgentOperation, at the latest after waitMs (0 … 30000)
  *   GET  /v1/receipts/{key}                200 { receipt }
  *   GET  /v1/status                        200 AgentStatus
@@ -64,6 +65,15 @@ export const agentStatusSchema = strictObject({
   waiting: v.optional(v.nullable(waitingSchema), null),
 });
 export type AgentStatus = v.InferOutput<typeof agentStatusSchema>;
+
+/** How far a data key has come that an agent serves. */
+export const servedKeySchema = strictObject({
+  /** When the application asked for it first; null: not yet. */
+  fetchedAt: v.nullable(moment),
+  /** When the last answer with another key runs out, from which on nobody who keeps to it uses an old one; null: there was none. */
+  oldUntil: v.nullable(moment),
+});
+export type ServedKey = v.InferOutput<typeof servedKeySchema>;
 
 /** Moments of a start: epoch ms of the agent's wall clock; durations in ms, monotonic. */
 export const startResultSchema = strictObject({

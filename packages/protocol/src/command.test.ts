@@ -57,6 +57,7 @@ describe("a command token", () => {
     stop,
     { kind: "start", key, operation, grant: newNonce(), deadlineMs: 1, bodySha256: bodySha256("{}") },
     { kind: "burn", key, operation, grant: newNonce() },
+    { kind: "keys", run, bodySha256: bodySha256("{}") },
     { kind: "withdraw", key, operation },
     { kind: "open", operation, run },
     { kind: "read" },
@@ -258,5 +259,8 @@ describe("a body", () => {
     expect(v.is(startBodySchema, { environment: { KEY: "value" } })).toBe(true);
     expect(v.is(startBodySchema, { environment: { KEY: 1 } })).toBe(false);
     expect(v.is(startBodySchema, {})).toBe(false);
+    const dataKey = { accessKeyId: "AK", secretAccessKey: "secret" };
+    expect(v.is(startBodySchema, { environment: {}, key: dataKey })).toBe(true);
+    expect(v.is(startBodySchema, { environment: {}, key: "secret" })).toBe(false);
   });
 });

@@ -4,16 +4,20 @@ import { AppError, type ErrorCode, isAppError } from "./errors.ts";
 import { commandKeySchema, epochSchema, newNonce, operationIdSchema, runSchema } from "./ids.ts";
 import { signJws, verifyJws } from "./jws.ts";
 import type { PrivateKey, PublicKey } from "./keys.ts";
+import { accessKeySchema } from "./manifest.ts";
 import { parseAs } from "./parse.ts";
 import { integer, object, record, strictObject, variant } from "./schema.ts";
 
 const deadlineMs = v.pipe(integer, v.gtValue(0), v.maxValue(3_600_000));
 const keyed = { key: commandKeySchema, operation: operationIdSchema };
+/** SHA-256 (hex) of the request body, which carries the data keys. */
+const bodyHash = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 
 /**
  * What an agent can be told.
  * `stop` ends exactly `run`; `start` turns `grant` into a run; `burn` gives up a grant that was never started;
- * `withdraw` forbids the stop `key` for ever; `open` lets clients in (`/readyz`); `read` changes nothing.
+ * `withdraw` forbids the stop `key` for ever; `open` lets clients in (`/readyz`); `keys` replaces the data key that `run` is served; `read` changes
+ * nothing.
  */
 export const commandSchema = variant("kind", [
   strictObject({ kind: v.literal("stop"), ...keyed, run: runSchema, deadlineMs }),
@@ -22,19 +26,28 @@ export const commandSchema = variant("kind", [
     ...keyed,
     grant: v.pipe(v.string(), v.minLength(1)),
     deadlineMs,
-    /** SHA-256 (hex) of the request body, which carries the data keys. */
-    bodySha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+    bodySha256: bodyHash,
   }),
   strictObject({ kind: v.literal("burn"), ...keyed, grant: v.pipe(v.string(), v.minLength(1)) }),
   strictObject({ kind: v.literal("withdraw"), ...keyed }),
   strictObject({ kind: v.literal("open"), operation: operationIdSchema, run: runSchema }),
+  strictObject({ kind: v.literal("keys"), run: runSchema, bodySha256: bodyHash }),
   strictObject({ kind: v.literal("read") }),
 ]);
 export type Command = v.InferOutput<typeof commandSchema>;
 
-/** The body of `POST /v1/start`: environment variables that are not in the placement's configuration, data keys among them. */
-export const startBodySchema = strictObject({ environment: record(v.string(), v.string()) });
+/**
+ * The body of `POST /v1/start`. `environment`: variables that are not in the placement's configuration, data keys among them. `key`: a data key that the
+ * agent serves where AWS's SDKs ask for it, instead, so that it can be replaced under the run.
+ */
+export const startBodySchema = strictObject({
+  environment: record(v.string(), v.string()),
+  key: v.optional(accessKeySchema),
+});
 export type StartBody = v.InferOutput<typeof startBodySchema>;
+
+/** The body of `POST /v1/keys`. */
+export const keysBodySchema = strictObject({ key: accessKeySchema });
 
 /** What is about the token itself is checked first, by hand: it decides between the codes. */
 const claimsSchema = object({

@@ -107,7 +107,7 @@ describe("a choice", () => {
       "a command",
       commandSchema,
       { kind: 7 },
-      '"kind": must be one of "stop", "start", "burn", "withdraw", "open", "read"',
+      '"kind": must be one of "stop", "start", "burn", "withdraw", "open", "keys", "read"',
     ],
     [
       "a command with fields of another",

@@ -1,5 +1,6 @@
 import * as v from "valibot";
-import { nameSchema } from "./ids.ts";
+import { servedKeySchema } from "./agent-api.ts";
+import { nameSchema, placementIdSchema } from "./ids.ts";
 import { secretReferenceSchema, storageManifestSchema } from "./manifest.ts";
 import { integer, moment, number, strictObject } from "./schema.ts";
 
@@ -76,6 +77,17 @@ export const inventoryRequestSchema = strictObject({
 });
 export type InventoryRequest = v.InferInput<typeof inventoryRequestSchema>;
 
+const handedOverSchema = strictObject({
+  application: nameSchema,
+  placement: placementIdSchema,
+  cluster: nameSchema,
+  /** As its agent took it; null where it did not. */
+  taken: v.nullable(servedKeySchema),
+  /** Why not. */
+  error: v.nullable(failureSchema),
+});
+export type HandedOver = v.InferOutput<typeof handedOverSchema>;
+
 /** What was proven of new keys, and from when they count. */
 export const rotationSchema = strictObject({
   storage: nameSchema,
@@ -86,12 +98,17 @@ export const rotationSchema = strictObject({
       /** Whose data key, where a cluster has one of its own. */
       cluster: v.nullable(nameSchema),
       file: v.string(),
-      /** `placement`: the fence makes a key for every placement, so this one is given to none. */
-      counts: v.picklist(["at-once", "next-start", "placement"]),
+      /**
+       * `placement`: the fence makes a key for every placement, so this one is given to none. `handed-over`: also under a running application, as `placements`
+       * tells.
+       */
+      counts: v.picklist(["at-once", "next-start", "handed-over", "placement"]),
     }),
   ),
   /** Applications that go on with the data key that they were started with. */
   runningOn: v.array(nameSchema),
+  /** What became of the data key that each running placement is served by its agent; of no others. */
+  placements: v.array(handedOverSchema),
   /** How often in a row each endpoint refused the old pair; null where none was given. */
   oldRefused: v.nullable(v.array(strictObject({ endpoint: v.string(), denials: integer }))),
 });

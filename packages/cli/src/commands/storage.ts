@@ -62,15 +62,23 @@ export async function probeStorage(
 const verdictOf = ({ manifest, reason }: StorageView): string =>
   reason ?? `cannot use storage "${manifest.name}": it was not probed`;
 
+/** @returns the exit status: 1 where a running application was not handed its new key. */
 export async function rotateKeys(
   context: CommandContext,
   name: string,
   options: GlobalOptions & { readonly old?: string },
-): Promise<void> {
-  const { client, print } = await openSession(context, options);
+): Promise<number> {
+  const { client, print, json } = await openSession(context, options);
   const old = options.old === undefined ? {} : { old: { file: resolve(options.old) } };
   const rotation = await client.rotateKeys(name, old, context.signal);
   print(rotation, () => renderRotation(rotation, linesOptions(context)));
+  const left = rotation.placements.filter(({ taken }) => taken === null).length;
+  if (left === 0) return 0;
+  if (!json)
+    context.stderr.write(
+      `baton: cannot hand the new key over to every running application: ${left} ${left === 1 ? "goes" : "go"} on with the old one\n`,
+    );
+  return 1;
 }
 
 export async function removeStorage(

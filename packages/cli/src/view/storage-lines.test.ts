@@ -109,6 +109,7 @@ describe("a rotation", () => {
       { role: "data", cluster: null, file: "/etc/data.json", counts: "placement" },
     ] as const,
     runningOn: ["ledger", "tide"],
+    placements: [],
     oldRefused: [{ endpoint: "https://a", denials: 3 }],
   };
   it("says from when each key counts, who still runs with the old one, and where that is refused", () => {
@@ -124,5 +125,22 @@ describe("a rotation", () => {
     expect(renderRotation({ ...given, runningOn: [], oldRefused: null }, wide).at(-1)).toContain(
       "give --old FILE",
     );
+  });
+
+  it("says of each running placement whether it has the key, and until when the old one is needed", () => {
+    const at = { application: "ledger", placement: "pl-1", cluster: "harbor-a", error: null };
+    const [fetchedAt, oldUntil] = ["2026-01-01T12:00:00.000Z", "2026-01-01T12:05:30.000Z"];
+    const failure = { code: "wrong-state", detail: "cannot replace the key: nothing runs here" };
+    const placements = [
+      { ...at, taken: { fetchedAt: null, oldUntil } },
+      { ...at, taken: { fetchedAt, oldUntil: null } },
+      { ...at, taken: null, error: failure },
+    ];
+    const lines = renderRotation({ ...rotation, keys: [], runningOn: [], placements }, wide);
+    expect(lines.slice(1, 4)).toEqual([
+      "  ledger        pl-1 on harbor-a: its agent has the key, the application has not asked for it yet; leave the old one enabled until 2026-01-01 12:05:30 UTC",
+      "  ledger        pl-1 on harbor-a: the application has the key since 2026-01-01 12:00:00 UTC",
+      "  ledger        pl-1 on harbor-a: NOT handed over: cannot replace the key: nothing runs here; leave the old pair enabled, and ask again",
+    ]);
   });
 });

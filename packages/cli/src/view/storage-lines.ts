@@ -1,4 +1,4 @@
-import type { ProbeRecord, Rotation, StorageManifest, StorageView } from "@baton/protocol";
+import type { HandedOver, ProbeRecord, Rotation, StorageManifest, StorageView } from "@baton/protocol";
 import { type Paint, fit, formatMs, oneLine, plain, wrap } from "./text.ts";
 
 export interface StorageLinesOptions {
@@ -85,7 +85,7 @@ export function renderProbe(view: StorageView, options: StorageLinesOptions): re
 
 /** What a rotation proved, and what is left to do. */
 export function renderRotation(rotation: Rotation, { width }: StorageLinesOptions): readonly string[] {
-  const { storage, endpoints, keys, runningOn, oldRefused } = rotation;
+  const { storage, endpoints, keys, runningOn, placements, oldRefused } = rotation;
   const row = rows(width);
   const left =
     runningOn.length === 0
@@ -109,13 +109,28 @@ export function renderRotation(rotation: Rotation, { width }: StorageLinesOption
     ...keys.flatMap(({ role, cluster, file, counts }) =>
       row(`${role} key`, `${cluster === null ? "" : `of ${cluster}: `}${file}: ${countsWhen[counts]}`),
     ),
+    ...placements.flatMap((each) => row(each.application, handedOver(each))),
     ...left,
     ...old,
   ];
 }
 
+function handedOver({ placement, cluster, taken, error }: HandedOver): string {
+  const where = `${placement} on ${cluster}`;
+  if (taken === null)
+    return `${where}: NOT handed over: ${oneLine(error?.detail ?? "")}; leave the old pair enabled, and ask again`;
+  const { fetchedAt, oldUntil } = taken;
+  const has =
+    fetchedAt === null
+      ? "its agent has the key, the application has not asked for it yet"
+      : `the application has the key since ${stamp(fetchedAt)}`;
+  const old = oldUntil === null ? "" : `; leave the old one enabled until ${stamp(oldUntil)}`;
+  return `${where}: ${has}${old}`;
+}
+
 const countsWhen = {
   "at-once": "counts at once, wherever the file is mounted",
+  "handed-over": "counts for what runs, once it asked for it, and for what starts",
   "next-start": "counts from an application's next start",
   placement: "given to no application: the fence makes a key for every placement",
 } as const satisfies Record<Rotation["keys"][number]["counts"], string>;

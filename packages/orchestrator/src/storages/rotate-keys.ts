@@ -53,6 +53,7 @@ export async function rotateKeys(params: {
       counts: role === "control" ? "at-once" : isFenced ? "placement" : "next-start",
     })),
     runningOn: isFenced ? [] : users.filter(({ placements }) => placements > 0).map((user) => user.name),
+    placements: [],
     oldRefused: oldRefused === null ? null : [...oldRefused],
   };
 }
