@@ -27,11 +27,28 @@ export async function takeInventory(
   const { bucket, file, ...listing } = params;
   const { prefix } = listing;
   assertPrefix(prefix);
+  if (file !== undefined)
+    return writeInventory({ file, prefix, pages: readEntries(bucket.listVersions(listing), prefix) });
+  const pages = listInventory({ bucket, ...listing });
+  let page = await pages.next();
+  while (page.done !== true) page = await pages.next();
+  return page.value;
+}
+
+/** The entries as they are listed, some at a time, and then the inventory; as {@link takeInventory} in all else. */
+export async function* listInventory(
+  params: ListingLimit & { readonly bucket: Pick<BucketPort, "listVersions">; readonly prefix: string },
+): AsyncGenerator<readonly InventoryEntry[], Inventory, undefined> {
+  const { bucket, ...listing } = params;
+  const { prefix } = listing;
+  assertPrefix(prefix);
   const pages = readEntries(bucket.listVersions(listing), prefix);
-  if (file !== undefined) return writeInventory({ file, prefix, pages });
   const tally = createTally();
   let page = await pages.next();
-  for (; page.done !== true; page = await pages.next()) tally.add(page.value);
+  for (; page.done !== true; page = await pages.next()) {
+    tally.add(page.value);
+    yield page.value;
+  }
   return { prefix, ...tally.total(), ...page.value };
 }
 

@@ -39,6 +39,28 @@ describe("probeStorage", () => {
     expect([...bucket.objects.keys()]).toEqual([]);
   });
 
+  it("demands of a replica that it keeps the application's key in its bounds, and no more", async () => {
+    const [bucket, replica] = [createMemoryBucket(), createMemoryBucket({ ignoreConditions: true })];
+    const main = door(bucket.open(), application(bucket));
+    const behind = (data: ObjectStore) => ({ ...door(replica.open(), data), endpoint: "replica" });
+    const probeBeside = (data: ObjectStore) =>
+      probeStorage({ doors: [main], replicas: [behind(data)], prefix, timeoutMs: 5_000 });
+    const result = await probeBeside(application(replica));
+    expect(failedOf(result)).toEqual([]);
+    expect(result.endpoints).toEqual(["memory", "replica"]);
+    expect(replica.commits.every(({ key }) => key.startsWith(prefix))).toBe(true);
+    expect([...bucket.objects.keys(), ...replica.objects.keys()]).toEqual([]);
+    expect(failedOf(await probeBeside(replica.open()))).toEqual([
+      "the application's key cannot write below .baton/",
+      "the application's key cannot remove below .baton/",
+    ]);
+    // The same endpoint, were it not said to be a replica.
+    const doors = [main, behind(application(replica))] as const;
+    expect(failedOf(await probeStorage({ doors, prefix, timeoutMs: 5_000 }))).toContain(
+      "what one endpoint took is read at once at every other",
+    );
+  });
+
   it("uses other scratch keys each time", async () => {
     const bucket = createMemoryBucket();
     await Promise.all([probe(bucket.open(), application(bucket)), probe(bucket.open(), application(bucket))]);

@@ -27,18 +27,21 @@ const largestSkewMs = 60_000;
  * Tries on scratch keys, removed afterwards, whether the store honours conditional writes at all its endpoints, is consistent, and keeps the application's
  * key out of the control prefix (rule 9). The application's scratch key is `<prefix>.baton-probe-<random>`.
  *
- * @param params.doors every endpoint of the bucket. @param params.timeoutMs for the whole, but the removal.
+ * @param params.doors every endpoint of the bucket. @param params.replicas endpoints that may show a write late: nothing conditional goes there, and
+ * no write is looked for there that went elsewhere. @param params.timeoutMs for the whole, but the removal.
  * @param params.thorough also what takes seconds.
  * @throws AppError what `ObjectStore` throws where the answer is no verdict: not reachable, unclear, no such bucket, Baton's own key rejected.
  */
 export async function probeStorage(params: {
   readonly doors: readonly [ProbeDoor, ...ProbeDoor[]];
+  readonly replicas?: readonly ProbeDoor[] | undefined;
   readonly prefix: string;
   readonly timeoutMs: number;
   readonly thorough?: boolean | undefined;
   readonly ca?: string | undefined;
 }): Promise<ProbeResult> {
-  const { doors, prefix, thorough = false, ca } = params;
+  const { doors, replicas = [], prefix, thorough = false, ca } = params;
+  const all = [...doors, ...replicas];
   assertPrefix(prefix);
   const [door] = doors;
   const scratch = newNonce();
@@ -64,7 +67,7 @@ export async function probeStorage(params: {
     if (conditions.tests.every(({ passed }) => passed))
       tests.push(...(await probeRaces({ stores, newKey, within, rounds: thorough ? 3 : 1 })));
     tests.push(await probeReads({ stores, newKey, within }));
-    tests.push(...(await probeApplicationKey({ doors, dataKey, controlKey, content: scratch, within })));
+    tests.push(...(await probeApplicationKey({ doors: all, dataKey, controlKey, content: scratch, within })));
     const buckets = doors.flatMap(({ bucket }) => (bucket === null ? [] : [bucket(ifMatch)]));
     tests.push(...(await probeDeviations({ stores, buckets, newKey, within, thorough, ca })));
   } finally {
@@ -73,10 +76,11 @@ export async function probeStorage(params: {
     // A scratch key that stays harms nobody; its removal must not hide what was found.
     await Promise.allSettled([
       ...controlKeys.map((key) => control.remove({ key, timeoutMs })),
-      door.data.remove({ key: dataKey, timeoutMs }),
+      // A replica may bring back what is removed elsewhere alone.
+      ...[door, ...replicas].map(({ data }) => data.remove({ key: dataKey, timeoutMs })),
     ]);
   }
-  const seen = doors.map((each) => each.seen());
+  const seen = all.map((each) => each.seen());
   const skews = seen.flatMap((each) => (typeof each?.clockSkewMs === "number" ? [each.clockSkewMs] : []));
   const clockSkewMs = skews.toSorted((a, b) => Math.abs(b) - Math.abs(a))[0] ?? null;
   if (clockSkewMs !== null)
@@ -89,7 +93,7 @@ export async function probeStorage(params: {
     );
   return {
     testedAt: new Date().toISOString(),
-    endpoints: doors.map(({ endpoint }) => endpoint),
+    endpoints: all.map(({ endpoint }) => endpoint),
     server: seen[0]?.server ?? null,
     clockSkewMs,
     ifMatch,
