@@ -1,15 +1,17 @@
 import { DBOS } from "@dbos-inc/dbos-sdk";
+import { DBOSExecutor } from "@dbos-inc/dbos-sdk/internal/dbos-executor";
 import { type Faults, deploy, migrate, receiptTopic, runSaga } from "@baton/migration";
 import type { Logger } from "pino";
 import type { OperationPorts } from "../ports/operation-ports.ts";
+import { withMigrationLock } from "../records/database.ts";
 import type { OperationRecords } from "../records/operation-records.ts";
 import { createDbosEngine } from "./dbos-engine.ts";
 import type { LeaseGate } from "./reconcile-leases.ts";
 import { createProgress } from "./operation-progress.ts";
+import { joinReplicas } from "./replica.ts";
 
 /** Pinned: with DBOS's default (a hash of the source) an upgrade would leave open operations behind for ever. */
 const workflowVersion = "operations-1";
-const executor = "orchestrator";
 const poolSize = 10;
 const idleTransactionMs = 60_000;
 
@@ -67,17 +69,29 @@ export async function launchOperationEngine(params: OperationEngineParams): Prom
         : await runSaga({ saga: migrate, ports: migratePorts(), ...common });
     return end.state;
   };
+  const replica = await joinReplicas({ databaseUrl: params.databaseUrl, log });
   const workflow = DBOS.registerWorkflow(run, { name: "operation", maxRecoveryAttempts: 100 });
   DBOS.setConfig({
     name: "baton",
     systemDatabaseUrl: limitIdleTransactions(params.databaseUrl),
     systemDatabasePoolSize: poolSize,
     applicationVersion: workflowVersion,
-    executorID: executor,
+    // DBOS recovers by itself only what this very executor left: replicas take over from each other instead.
+    executorID: replica.executor,
     enablePatching: true,
     logger: quietLogger(log),
   });
-  await DBOS.launch();
+  try {
+    // It migrates its own schema, and of two that do so at once one fails.
+    await withMigrationLock(params.databaseUrl, () => DBOS.launch());
+  } catch (error) {
+    await replica.stop(async () => undefined);
+    throw error;
+  }
+  await replica.takeOver(async (executor) => {
+    const recovered = await DBOSExecutor.globalInstance?.recoverPendingWorkflows([executor]);
+    return recovered?.length ?? 0;
+  });
 
   return {
     async start(operation) {
@@ -104,7 +118,7 @@ export async function launchOperationEngine(params: OperationEngineParams): Prom
         };
       });
     },
-    stop: () => DBOS.shutdown(),
+    stop: () => replica.stop(() => DBOS.shutdown()),
   };
 }
 
