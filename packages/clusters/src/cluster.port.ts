@@ -1,4 +1,6 @@
-import type { AgentConfigInput, AgentEndpoint } from "@baton/protocol";
+import type { AgentConfigInput, AgentEndpoint, ApplicationManifest } from "@baton/protocol";
+
+export type Workload = ApplicationManifest["workload"];
 
 /** What a placement is made from; the driver adds what only it knows (state directory, address, ports) to the agent's configuration. */
 export interface PlacementSpec {
@@ -37,6 +39,14 @@ export interface ClusterCapabilities {
   readonly reachesAgents: boolean;
 }
 
+/** What a place has for one more placement. */
+export interface ClusterRoom {
+  /** For its state, its receipts and its log; null where that cannot be said. */
+  readonly freeBytes: number | null;
+  /** What the workload names and is not there: its program, its directory. */
+  readonly missing: readonly string[];
+}
+
 /** A place that runs placements. All methods throw AppError `cluster-unavailable` when the place does not answer before `timeoutMs`. */
 export interface Cluster {
   readonly name: string;
@@ -44,6 +54,9 @@ export interface Cluster {
 
   /** Whether placements can be made here at all. @throws `cluster-unavailable` with the reason. */
   check(params: { readonly timeoutMs: number }): Promise<void>;
+
+  /** Looks whether the workload could be executed here, and changes nothing. A driver that cannot look before it places has none. */
+  inspect?(params: { readonly workload: Workload; readonly timeoutMs: number }): Promise<ClusterRoom>;
 
   /**
    * Makes sure that the placement exists, held, and that its agent is up; starts a dead agent again on its old state. Idempotent: the same

@@ -1,3 +1,5 @@
-export type { Cluster, ClusterCapabilities, PlacedAgent, PlacementSpec, Witness } from "./cluster.port.ts";
+export { canonicalJson } from "./canonical-json.ts";
+export type { Cluster, ClusterCapabilities, ClusterRoom, PlacedAgent } from "./cluster.port.ts";
+export type { PlacementSpec, Witness } from "./cluster.port.ts";
 export { openProcessCluster } from "./process/process-cluster.ts";
 export type { ProcessClusterOptions } from "./process/process-cluster.ts";

@@ -5,6 +5,7 @@ import { endAgents } from "./agent-process.ts";
 import { knownAgents, livingOf } from "./agent-record.ts";
 import { type Deadline, pollUntil, within } from "./deadline.ts";
 import { findUnusable } from "./executable.ts";
+import { inspectRoom } from "./inspect-room.ts";
 import { ensureAgent, ensurePlacement, reachAgent } from "./place-agent.ts";
 import { type PlacementPaths, listPlacements, placementPaths } from "./placement-directory.ts";
 import { placementsIn, readConfig, removedIn, setAside } from "./placement-directory.ts";
@@ -73,6 +74,12 @@ export function openProcessCluster(options: ProcessClusterOptions): Cluster {
         if (unusable === null) return;
         const detail = `cannot use cluster ${name}: "${unusable}" of the agent's command is missing or may not be used; install it`;
         throw new AppError("cluster-unavailable", detail);
+      }),
+
+    inspect: async ({ workload, timeoutMs }) =>
+      await within(timeoutMs, `look at what is on ${name}`, async (deadline) => {
+        deadline.begin("looking for what the workload names");
+        return await inspectRoom(directory, workload);
       }),
 
     place: async ({ spec, timeoutMs }) =>
