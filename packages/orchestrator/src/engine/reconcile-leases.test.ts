@@ -76,6 +76,19 @@ const haltedReason = async ({ application }: Operation) =>
   ).halted_reason;
 
 describe("a lease that agrees with the records", () => {
+  it("also if another replica hands it over just now", async () => {
+    const operation = await deployed();
+    const { placements } = bed;
+    vi.spyOn(placements, "leased").mockImplementationOnce(async () => {
+      const before = await placements.leased();
+      await placements.raiseEpoch(operation.application, 2);
+      await putLease(operation, { epoch: 2 });
+      return before;
+    });
+    expect(await (await reconcile())(operation.application)).toBeNull();
+    expect(await haltedReason(operation)).toBeNull();
+  });
+
   it("lets the operations of its application go on", async () => {
     const operation = await deployed();
     expect(await (await reconcile())(operation.application)).toBeNull();

@@ -58,7 +58,10 @@ async function reconcile(
   let said = "";
   while (!signal.aborted) {
     try {
-      const reason = await contradiction(leased, ownerOf(installation, application), timings.readTimeout);
+      const reason = await contradiction(placements, leased, {
+        owner: ownerOf(installation, application),
+        timeoutMs: timings.readTimeout,
+      });
       // The gate opens before the records take new operations: one that came in between would be halted for nothing.
       if (reason === null) settle(null);
       await placements.halt(application, reason);
@@ -82,9 +85,9 @@ async function reconcile(
 }
 
 async function contradiction(
+  placements: Pick<PlacementRecords, "highestEpoch">,
   { application, epoch, highestEpoch, storage }: LeasedApplication,
-  owner: string,
-  timeoutMs: number,
+  { owner, timeoutMs }: { readonly owner: string; readonly timeoutMs: number },
 ): Promise<string | null> {
   const { prefix } = storage;
   const store = await openControlStore(storage);
@@ -94,8 +97,10 @@ async function contradiction(
     return epoch > 0 || highestEpoch > 1 ? `the lease of ${application} is missing from the bucket` : null;
   const { lease } = view;
   if (lease.owner !== owner) return `the lease of ${application} belongs to ${lease.owner}`;
-  if (lease.epoch > highestEpoch)
-    return `the lease of ${application} has epoch ${lease.epoch}, the records know only ${highestEpoch}: they are older than the lease`;
+  // Looked up after the lease: another replica may be at work, and it raises this before it writes a lease.
+  const known = await placements.highestEpoch(application);
+  if (lease.epoch > known)
+    return `the lease of ${application} has epoch ${lease.epoch}, the records know only ${known}: they are older than the lease`;
   if (lease.epoch < epoch)
     return `the lease of ${application} has epoch ${lease.epoch}, though ${epoch} was written: the bucket was set back`;
   return null;

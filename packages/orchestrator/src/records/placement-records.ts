@@ -153,6 +153,15 @@ export class PlacementRecords {
     }));
   }
 
+  async highestEpoch(application: string): Promise<number> {
+    const row = await this.#database
+      .selectFrom("applications")
+      .select("highest_epoch")
+      .where("name", "=", application)
+      .executeTakeFirstOrThrow();
+    return row.highest_epoch;
+  }
+
   async halt(application: string, reason: string | null): Promise<void> {
     await this.#database
       .updateTable("applications")
