@@ -1,4 +1,4 @@
-import { AppError, type Outcome, type Receipt, type Run, commandKey } from "@baton/protocol";
+import { AppError, type Decision, type Outcome, type Receipt, type Run, commandKey } from "@baton/protocol";
 import type { LeaseView } from "@baton/storage";
 import { decideHandover, noFence } from "./handover-table.ts";
 import type { DeployInput, DeployPorts } from "./ports.ts";
@@ -14,7 +14,7 @@ export interface TargetEnd {
 }
 
 /** After this the target neither runs nor can start with what it was given: it stopped with proof, or it burned its grant. */
-export async function endTarget({ operation, input, ports, signal }: UndoCtx): Promise<TargetEnd> {
+export async function endTarget({ operation, input, ports, override, signal }: UndoCtx): Promise<TargetEnd> {
   const view = await knownLease(ports, signal);
   const { epoch, grant, holder, run: lastRun } = view.lease;
   if (holder !== ports.target.placement) return { view, ended: null };
@@ -25,7 +25,7 @@ export async function endTarget({ operation, input, ports, signal }: UndoCtx): P
     const deadlineMs = stopBudgetMs(input);
     await ports.target.stop({ key, epoch, run, deadlineMs }, signal);
     const answer = await ports.target.receipt({ key, waitMs: deadlineMs + answerReserveMs }, signal);
-    await assertEnded(ports, answer?.receipt, signal);
+    await assertEnded(ports, answer?.receipt, override, signal);
   } else if (grant !== null) {
     const key = commandKey({ operation, step: "burn", attempt: epoch });
     await ports.target.burn({ key, epoch, grant }, signal);
@@ -50,6 +50,7 @@ export async function knownLease(
 async function assertEnded(
   ports: DeployPorts,
   receipt: Receipt | undefined,
+  override: Decision | null,
   signal: AbortSignal,
 ): Promise<void> {
   if (receipt === undefined)
@@ -59,7 +60,13 @@ async function assertEnded(
     );
   const outcome: Outcome = receipt.outcome === "already-stopped" ? "graceful" : receipt.outcome;
   const witness = await ports.target.witness(signal);
-  const decision = decideHandover({ ...receipt, outcome, witness: witness.state, ...noFence });
+  const decision = decideHandover({
+    ...receipt,
+    outcome,
+    witness: witness.state,
+    ...noFence,
+    override: override?.by ?? null,
+  });
   if (decision.kind === "refuse")
     throw new AppError("handover-refused", `cannot take back the start: ${decision.reason}`, {
       meta: { witness },

@@ -1,10 +1,12 @@
-import { AppError } from "@baton/protocol";
-import { type HandoverDecision, type HandoverEvidence, decideHandover, noFence } from "./handover-table.ts";
-import type { DeployInput, SourcePorts, VerifiedReceipt } from "./ports.ts";
+import { AppError, type FenceRecord } from "@baton/protocol";
+import { type HandoverDecision, type HandoverEvidence, decideHandover } from "./handover-table.ts";
+import type { DeployInput, SourcePorts } from "./ports.ts";
 import type { StepContext } from "./saga.ts";
+import type { SourceEnd } from "./source-steps.ts";
 import { patientMs } from "./stop-times.ts";
 
-type Ctx<Intent = undefined> = StepContext<DeployInput, SourcePorts, { stop: VerifiedReceipt }, Intent>;
+type Ctx<Intent = undefined> = StepContext<DeployInput, SourcePorts, { stop: SourceEnd }, Intent>;
+type Witnessed = HandoverEvidence["witness"];
 
 /** Whether the source's key is to be taken away; its doors were seen open then. */
 export interface PlannedFence {
@@ -17,46 +19,78 @@ export const fenceMs = (input: DeployInput): number => patientMs(input) + fenceR
 
 /** Written down before anything is disabled: a key that is refused afterwards proves something only if it was let in before. */
 export async function planFence(ctx: Ctx): Promise<PlannedFence> {
-  const { fence, source } = ctx.ports;
+  const { fence } = ctx.ports;
   // Without one there is nothing to plan, and the witness is asked while the store settles.
   if (fence === null) return { isNeeded: false };
-  const witness = (await source.witness(ctx.signal)).state;
-  if (decide(ctx, { witness }).kind === "pass") return { isNeeded: false };
+  const witness = await lookFromOutside(ctx);
+  if (decide(ctx, { witness, override: null }).kind === "pass") return { isNeeded: false };
   assertPasses(ctx, decide(ctx, { witness, fence: "credentials" }), witness);
-  await fence.assertOpen(ctx.done.stop.receipt, ctx.signal);
+  try {
+    await fence.assertOpen(ctx.done.stop.receipt, ctx.signal);
+  } catch (error) {
+    if (ctx.override === null) throw error;
+    return { isNeeded: false };
+  }
   return { isNeeded: true };
 }
 
 /** By the handover table, with the store's settle time; there is no other way past this step. */
 export async function fenceSource(ctx: Ctx<PlannedFence>): Promise<null> {
-  const { input, ports, done, intent, signal } = ctx;
-  const { fence } = ports;
-  if (intent.isNeeded && fence !== null) {
-    const record = await fence.apply(done.stop.receipt, signal);
-    const witness = (await ports.source.witness(signal)).state;
-    const possibleLoss = assertPasses(ctx, decide(ctx, { witness, fence: "credentials" }), witness);
-    await ports.records.saveFence(record, possibleLoss);
-  } else {
-    const [witness] = await Promise.all([
-      ports.source.witness(signal),
-      ports.clock.wait(input.settleMs, signal),
-    ]);
-    assertPasses(ctx, decide(ctx, { witness: witness.state }), witness.state);
-  }
+  const { input, ports, intent, signal } = ctx;
+  const record = intent.isNeeded ? await takeKeyAway(ctx) : null;
+  const [witness] = await Promise.all([
+    lookFromOutside(ctx),
+    record === null ? ports.clock.wait(input.settleMs, signal) : null,
+  ]);
+  const fence = record === null ? null : "credentials";
+  const possibleLoss = assertPasses(ctx, decide(ctx, { witness, fence }), witness);
+  if (record !== null || possibleLoss) await ports.records.saveFence(record, possibleLoss);
   await ports.records.mark({ fencedAt: ports.clock.now().toISOString() });
   return null;
 }
 
+/** Null where it could not be proven and somebody answers for what a fence would have shown. */
+async function takeKeyAway({
+  ports,
+  done,
+  override,
+  signal,
+}: Ctx<PlannedFence>): Promise<FenceRecord | null> {
+  try {
+    return (await ports.fence?.apply(done.stop.receipt, signal)) ?? null;
+  } catch (error) {
+    if (override === null) throw error;
+    return null;
+  }
+}
+
+/** A cluster that does not answer says nothing: enough only where something else counts. */
+async function lookFromOutside({ input, ports, override, signal }: Ctx<unknown>): Promise<Witnessed> {
+  try {
+    return (await ports.source.witness(signal)).state;
+  } catch (error) {
+    if (input.stop.strategy !== "failover" && override === null) throw error;
+    return "unknown";
+  }
+}
+
 const decide = (
-  { done }: Pick<Ctx, "done">,
-  seen: Pick<HandoverEvidence, "witness"> & Partial<Pick<HandoverEvidence, "fence">>,
-): HandoverDecision => decideHandover({ ...done.stop.receipt, ...noFence, ...seen });
+  { done, input, override }: Ctx<unknown>,
+  seen: Pick<HandoverEvidence, "witness"> & Partial<Pick<HandoverEvidence, "fence" | "override">>,
+): HandoverDecision =>
+  decideHandover({
+    ...done.stop.receipt,
+    fence: null,
+    strategy: input.stop.strategy === "failover" ? "failover" : "migrate",
+    override: override?.by ?? null,
+    ...seen,
+  });
 
 /** @returns whether acknowledged writes may be lost. */
 function assertPasses(
   { input }: Pick<Ctx, "input">,
   decision: HandoverDecision,
-  witness: HandoverEvidence["witness"],
+  witness: Witnessed,
 ): boolean {
   if (decision.kind === "pass") return decision.possibleLoss;
   throw new AppError("handover-refused", `cannot hand over ${input.application}: ${decision.reason}`, {

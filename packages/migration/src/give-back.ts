@@ -4,7 +4,8 @@ import { endTarget, knownLease } from "./end-target.ts";
 import type { DeployInput, PlacementPort, SourcePorts, VerifiedReceipt } from "./ports.ts";
 import type { UndoContext } from "./saga.ts";
 import { type StopIntent, keepReceipt } from "./source-steps.ts";
-import { stopBudgetMs } from "./stop-times.ts";
+import type { PlannedFence } from "./fence-step.ts";
+import { answerReserveMs, stopBudgetMs } from "./stop-times.ts";
 
 /** A stop that hands over to nobody has no target. */
 type GiveBackPorts = SourcePorts & { readonly target?: PlacementPort };
@@ -32,18 +33,22 @@ export type GiveBack =
  * on its way cannot stop a source that was counted as running.
  */
 export async function planGiveBack(ctx: UndoCtx): Promise<GiveBack> {
-  const { intents, input, operation, ports, signal } = ctx;
+  const { intents, input, operation, ports, override, signal } = ctx;
   const intent = intents["stop"] as StopIntent | undefined;
   if (intent === undefined) return { kind: "untouched" };
   const earlier = givenBackBefore(await knownLease(ports, signal), ports, intent);
   if (earlier !== null) return earlier;
-  const stopped = await endedStop(ports, intent, stopBudgetMs(input), signal);
-  if (stopped === null) return { kind: "serving" };
+  const budgetMs = stopBudgetMs(input);
+  const ended = await endedStop(ports, intent, budgetMs, signal);
+  const wentOn = (intents["fence"] as PlannedFence | undefined)?.isNeeded === true || "handOver" in intents;
+  if (ended === null && !wentOn) return { kind: "serving" };
+  // It was given up for lost and is there after all, with a key that was taken away and perhaps without the lease.
+  const stopped = ended ?? (await stopOnceMore(ctx, intent));
   // The stop may have ended only now: its receipt belongs to the operation all the same.
   await keepReceipt(ports, stopped);
   // A start beside a process that the agent did not see would be a second writer in one placement (safety rule 5).
   const witness = await ports.source.witness(signal);
-  if (witness.state !== "terminated")
+  if (witness.state !== "terminated" && (witness.state !== "unknown" || override === null))
     throw new AppError(
       "handover-refused",
       `cannot take back the stop: the witness of ${ports.source.cluster} says ${witness.state}`,
@@ -51,7 +56,7 @@ export async function planGiveBack(ctx: UndoCtx): Promise<GiveBack> {
     );
   // Last, for the agent wrote to the lease when its stop ended, and a handover that was on its way may have arrived meanwhile.
   const { target } = ports;
-  const { view, ended } =
+  const { view, ended: tenure } =
     target === undefined
       ? { view: await knownLease(ports, signal), ended: null }
       : await endTarget({ ...ctx, ports: { ...ports, target } });
@@ -65,7 +70,7 @@ export async function planGiveBack(ctx: UndoCtx): Promise<GiveBack> {
     change: {
       kind: "grant",
       owner: ports.lease.owner,
-      from: ended ?? { holder: placement, epoch: lastEpoch, run },
+      from: tenure ?? { holder: placement, epoch: lastEpoch, run },
       holder: ports.source.placement,
       grant,
       operation,
@@ -91,23 +96,51 @@ async function endedStop(
   waitMs: number,
   signal: AbortSignal,
 ): Promise<VerifiedReceipt | null> {
+  // An attempt that was counted out may still be on its way.
+  for (const key of intent.earlier) await ports.source.withdraw({ key, epoch: intent.epoch }, signal);
   const status = await ports.source.withdraw(intent, signal);
   if ((status.state === "running" || status.state === "refused") && sameRun(status.run, intent.run))
     return null;
+  for (const key of intent.earlier) {
+    const late = await ports.source.receipt({ key, waitMs: 0 }, signal);
+    if (late !== null && isProvenEnd(late)) return late;
+  }
   const verified = await ports.source.receipt({ key: intent.key, waitMs }, signal);
   if (verified === null)
     throw new AppError(
       "stop-unknown",
       `cannot take back the stop: the source is ${status.state} and gave no receipt`,
     );
+  if (verified.receipt.outcome === "refused") return null;
+  return assertProvenEnd(verified);
+}
+
+const isProvenEnd = ({ receipt: { outcome, evidenceClass } }: VerifiedReceipt): boolean =>
+  outcome !== "refused" && outcome !== "unknown" && evidenceClass === "proven";
+
+function assertProvenEnd(verified: VerifiedReceipt): VerifiedReceipt {
+  if (isProvenEnd(verified)) return verified;
   const { outcome, evidenceClass } = verified.receipt;
-  if (outcome === "refused") return null;
-  if (outcome === "unknown" || evidenceClass !== "proven")
+  throw new AppError(
+    "stop-unknown",
+    `cannot take back the stop: the source's stop was ${outcome}, ${evidenceClass}`,
+  );
+}
+
+async function stopOnceMore(
+  { operation, input, ports, signal }: UndoCtx,
+  { run, epoch }: StopIntent,
+): Promise<VerifiedReceipt> {
+  const key = commandKey({ operation, step: "stop-source", attempt: 1, run });
+  const deadlineMs = stopBudgetMs(input);
+  await ports.source.stop({ key, run, epoch, deadlineMs }, signal);
+  const verified = await ports.source.receipt({ key, waitMs: deadlineMs + answerReserveMs }, signal);
+  if (verified === null)
     throw new AppError(
       "stop-unknown",
-      `cannot take back the stop: the source's stop was ${outcome}, ${evidenceClass}`,
+      "cannot take back the stop: the source was fenced and gave no receipt",
     );
-  return verified;
+  return assertProvenEnd(verified);
 }
 
 /** Starts the source again in place, under a higher epoch, and lets its clients in. */

@@ -5,14 +5,14 @@
 //   target:     held      held            granted    serving        ┃        serving
 //   before commit everything is taken back and the source serves again; after it only forward, and the target serves
 
-import { AppError, newNonce } from "@baton/protocol";
+import { AppError, isAppError, newNonce } from "@baton/protocol";
 import { planLeaseChange } from "@baton/storage";
 import { fenceMs, fenceSource, planFence } from "./fence-step.ts";
-import { giveBack, planGiveBack } from "./give-back.ts";
-import type { DeployInput, MigratePorts, VerifiedReceipt } from "./ports.ts";
-import { preflight } from "./preflight-step.ts";
-import { type StepContext, saga } from "./saga.ts";
-import { chooseRun, requestStop, stopConfirmation } from "./source-steps.ts";
+import { type GiveBack, giveBack, planGiveBack } from "./give-back.ts";
+import type { DeployInput, MigratePorts } from "./ports.ts";
+import { preflightMove } from "./preflight-step.ts";
+import { type StepContext, type UndoContext, saga } from "./saga.ts";
+import { type SourceEnd, chooseRun, requestStop, stopConfirmation, stopFailure } from "./source-steps.ts";
 import { patientMs } from "./stop-times.ts";
 import {
   type PlannedGrant,
@@ -28,12 +28,13 @@ import {
 type Ctx<Done = unknown> = StepContext<DeployInput, MigratePorts, Done>;
 
 export const migrate = saga<DeployInput, MigratePorts>("migrate@1")
-  .step("preflight", preflight, { deadlineMs: 60_000 })
+  .step("preflight", preflightMove, { deadlineMs: 60_000 })
   .step("prepare", placeTarget, { undo: { run: removeTarget, deadlineMs: 60_000 }, deadlineMs: 60_000 })
   .confirmed("stop", requestStop, stopConfirmation, {
     intend: chooseRun,
     undo: { intend: planGiveBack, run: giveBack, deadlineMs: patientMs },
-    deadlineMs: 30_000,
+    deadlineMs: patientMs,
+    ...stopFailure,
   })
   .step("fence", fenceSource, { intend: planFence, deadlineMs: fenceMs })
   .step("handOver", handOver, {
@@ -46,16 +47,48 @@ export const migrate = saga<DeployInput, MigratePorts>("migrate@1")
   .pivot("commit", commit, { deadlineMs: 30_000 })
   .step("retire", retireSource, { deadlineMs: 60_000 });
 
+/** The same without a target that waits: it is made when the source has stopped, and the application is down meanwhile. */
+export const migrateCold = saga<DeployInput, MigratePorts>("migrate-cold@1")
+  .step("preflight", preflightMove, { deadlineMs: 60_000 })
+  .confirmed("stop", requestStop, stopConfirmation, {
+    intend: chooseRun,
+    // The target goes last: the way back still asks it.
+    undo: { intend: planGiveBack, run: giveBackAlone, deadlineMs: patientMs },
+    deadlineMs: patientMs,
+    ...stopFailure,
+  })
+  .step("fence", fenceSource, { intend: planFence, deadlineMs: fenceMs })
+  .step("prepare", placeTarget, { deadlineMs: 60_000 })
+  .step("handOver", handOver, {
+    intend: planHandOver,
+    undo: { run: stopTarget, deadlineMs: patientMs },
+    deadlineMs: 30_000,
+  })
+  .step("start", startTarget, { undo: { run: stopTarget, deadlineMs: patientMs }, deadlineMs: patientMs })
+  .step("verify", verifyTarget, { deadlineMs: patientMs })
+  .pivot("commit", commit, { deadlineMs: 30_000 })
+  .step("retire", retireSource, { deadlineMs: 60_000 });
+
+async function giveBackAlone(
+  ctx: UndoContext<DeployInput, MigratePorts, unknown, Record<string, unknown>, GiveBack>,
+): Promise<void> {
+  await giveBack(ctx);
+  await removeTarget({ ...ctx, intent: undefined });
+}
+
 async function planHandOver({
   operation,
   ports,
   done,
   signal,
-}: Ctx<{ stop: VerifiedReceipt }>): Promise<PlannedGrant> {
-  const { placement, epoch: lastEpoch, run } = done.stop.receipt;
+}: Ctx<{ stop: SourceEnd }>): Promise<PlannedGrant> {
+  const { placement, epoch: lastEpoch, run: lastRun } = done.stop.receipt;
   const grant = newNonce();
+  const current = await ports.lease.read(signal);
+  // Without a receipt nobody knows whether the source started again in its slot: what was fenced, or answered for, is every run of its epoch.
+  const run = done.stop.jws === null ? (current?.lease.run ?? lastRun) : lastRun;
   const write = planLeaseChange({
-    current: await ports.lease.read(signal),
+    current,
     change: {
       kind: "grant",
       owner: ports.lease.owner,
@@ -71,7 +104,7 @@ async function planHandOver({
 }
 
 /** The lease is read once more: whoever holds it is not removed. */
-async function retireSource({ ports, done, signal }: Ctx<{ stop: VerifiedReceipt }>): Promise<null> {
+async function retireSource({ ports, done, signal }: Ctx<{ stop: SourceEnd }>): Promise<null> {
   const view = await ports.lease.read(signal);
   if (view?.lease.holder !== ports.target.placement)
     throw new AppError(
@@ -80,7 +113,15 @@ async function retireSource({ ports, done, signal }: Ctx<{ stop: VerifiedReceipt
     );
   // The key outlives the placement wherever somebody kept it.
   await ports.fence?.disable(done.stop.receipt, signal);
-  await ports.source.remove(signal);
+  try {
+    await ports.source.remove(signal);
+  } catch (error) {
+    // A source that was given up for lost may be so for ever; its key and its lease are taken away, so it is left where it is.
+    const isAway =
+      isAppError(error) && ["cluster-unavailable", "agent-unreachable", "wrong-state"].includes(error.code);
+    if (done.stop.jws !== null || !isAway) throw error;
+    return null;
+  }
   await ports.records.retire(ports.source.placement);
   return null;
 }

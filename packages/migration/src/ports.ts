@@ -4,6 +4,7 @@ import type {
   Receipt,
   Run,
   StartResult,
+  StopPolicy,
   Verify,
   FenceRecord,
 } from "@baton/protocol";
@@ -59,6 +60,8 @@ export interface StopCommand {
   readonly run: Run;
   /** The agent ends its stop by then, in ms. */
   readonly deadlineMs: number;
+  /** SIGKILL may follow the last signal, whatever the hook says. */
+  readonly kill?: boolean | undefined;
 }
 
 export interface StartCommand {
@@ -107,9 +110,13 @@ export interface RecordsPort {
   mark(moments: Partial<DowntimeLedger>): Promise<void>;
   saveReceipt(receipt: VerifiedReceipt): Promise<void>;
   /** Kept with the operation for ever: what took a receipt's place, or stood beside one. */
-  saveFence(fence: FenceRecord, possibleLoss: boolean): Promise<void>;
+  saveFence(fence: FenceRecord | null, possibleLoss: boolean): Promise<void>;
   /** The pivot: the placement record and the route are switched, in one transaction with the operation's state. Idempotent. */
   commit(epoch: number): Promise<void>;
+  /** The pivot of a stop, in such a transaction: nothing serves, the placement stays. Idempotent. */
+  commitStop(): Promise<void>;
+  /** The pivot of a delete, in such a transaction: the application has no placement any more. Idempotent. */
+  commitDelete(): Promise<void>;
   /** The current epoch after taking back. */
   restore(epoch: number): Promise<void>;
   retire(placement: string): Promise<void>;
@@ -148,6 +155,8 @@ export interface DeployInput {
   readonly readyTimeoutMs: number;
   readonly verify: Verify | null;
   readonly settleMs: number;
+  /** What is done about a source that does not stop. */
+  readonly stop: StopPolicy;
   /** The highest epoch in the records when the operation began; 0 when the application never had a lease. */
   readonly knownEpoch: number;
 }

@@ -13,8 +13,16 @@ export interface Progress {
    * the same row, and only one of them can win.
    */
   beginRollback(reason: RecordedError): Promise<"rolling-back" | "committed">;
+  /** Why the operation shall be taken back, once somebody asked for that before the pivot. */
+  interruption(): Promise<RecordedError | null>;
+  /** Parked: a person's decision is waited for on the topic of this halt. The n-th of the operation. */
+  halt(halt: { readonly number: number; readonly reason: RecordedError }): Promise<void>;
+  /** It was decided; the operation is what it was before the halt, or goes forward again. */
+  goOn(direction: Direction): Promise<void>;
   end(end: SagaEnd): Promise<void>;
 }
+
+export type Direction = "forward" | "back" | "past-pivot";
 
 export type SagaEnd =
   | { readonly state: "committed" }

@@ -1,3 +1,4 @@
+import { usualStopPolicy } from "@baton/protocol";
 import { describe, expect, it } from "vitest";
 import type { Engine } from "./engine.port.ts";
 import { createJournal, createMemoryEngine } from "./fakes/memory-engine.ts";
@@ -14,6 +15,9 @@ const openEngine = (): Engine =>
 const progress: Progress = {
   step: () => Promise.resolve(),
   beginRollback: () => Promise.resolve("rolling-back"),
+  interruption: () => Promise.resolve(null),
+  halt: () => Promise.resolve(),
+  goOn: () => Promise.resolve(),
   end: () => Promise.resolve(),
 };
 
@@ -89,6 +93,7 @@ describe("the deadlines of a migration", () => {
     readyTimeoutMs: hour,
     verify: { method: "POST", path: "/canary", timeoutMs: 600_000 },
     settleMs: 600_000,
+    stop: usualStopPolicy,
     knownEpoch: 0,
   } as const;
   const msOf = (deadlineMs: unknown): number =>

@@ -1,10 +1,11 @@
+import type { Decision } from "@baton/protocol";
 import type { Engine, StepResult } from "./engine.port.ts";
 import type { FaultPoint, Faults, Progress } from "./progress.port.ts";
 import type { Deadline, Step, StepContext, UndoContext } from "./saga.ts";
 
 /** Pauses between attempts of what must succeed (undos, steps after the pivot, records), in ms; then it is given up. */
 export const pausesMs = [250, 500, 1_000, 2_000, 4_000] as const;
-const intendDeadlineMs = 30_000;
+export const intendDeadlineMs = 30_000;
 
 /** One operation's life: what it is about, and what the journal gave back so far. */
 export interface Run {
@@ -16,24 +17,44 @@ export interface Run {
   readonly faults: Faults;
   readonly done: Record<string, unknown>;
   readonly intents: Record<string, unknown>;
+  /** How often a step, or the undo of one, was tried so far. */
+  readonly tries: Record<string, number>;
+  override: Decision | null;
+  halts: number;
 }
 
-type AnyContext = StepContext<unknown, unknown, unknown, unknown>;
+export type AnyContext = StepContext<unknown, unknown, unknown, unknown>;
 type AnyUndoContext = UndoContext<unknown, unknown, unknown, unknown, unknown>;
 type Work<C> = (ctx: C) => Promise<unknown>;
 
-/** The phases of a step, each recorded by itself: intend, run, then for a confirmed step the message and its judgement. */
-export async function doStep(run: Run, step: Step, attempt: number): Promise<StepResult<unknown>> {
+export const contextOf = (run: Run, step: Step, signal: AbortSignal): AnyContext => ({
+  operation: run.operation,
+  input: run.input,
+  ports: run.ports,
+  done: run.done,
+  intent: run.intents[step.name],
+  attempt: run.tries[step.name] ?? 1,
+  override: run.override,
+  signal,
+});
+
+const countTry = (run: Run, what: string): number => {
+  const count = (run.tries[what] ?? 0) + 1;
+  run.tries[what] = count;
+  return count;
+};
+
+/**
+ * The phases of a step, each recorded by itself: intend, run, then for a confirmed step the message and its judgement.
+ *
+ * @param mayStop whether it ends at once when somebody wants the operation taken back.
+ */
+export async function doStep(run: Run, step: Step, mayStop: boolean): Promise<StepResult<unknown>> {
   const { engine, progress } = run;
+  const attempt = countTry(run, step.name);
   const name = attempt === 1 ? step.name : `${step.name}#${attempt}`;
-  const context = (signal: AbortSignal): AnyContext => ({
-    operation: run.operation,
-    input: run.input,
-    ports: run.ports,
-    done: run.done,
-    intent: run.intents[step.name],
-    signal,
-  });
+  const context = (signal: AbortSignal): AnyContext => contextOf(run, step, signal);
+  const interruption = mayStop ? () => progress.interruption() : undefined;
   const failed = async (result: StepResult<unknown> & { ok: false }) => {
     await record(run, `${name}.failed`, () =>
       progress.step({ name: step.name, state: "failed", detail: result.error.detail }),
@@ -43,24 +64,23 @@ export async function doStep(run: Run, step: Step, attempt: number): Promise<Ste
 
   if (step.intend !== undefined) {
     const intend = step.intend as unknown as Work<AnyContext>;
-    const intent = await engine.step(`${name}.intend`, intendDeadlineMs, async (signal) => {
-      return whileTelling(progress.step({ name: step.name, state: "running" }), () =>
-        intend(context(signal)),
-      );
-    });
+    const intending = (signal: AbortSignal): Promise<unknown> =>
+      whileTelling(progress.step({ name: step.name, state: "running" }), () => intend(context(signal)));
+    const intent = await engine.step(`${name}.intend`, intendDeadlineMs, intending, interruption);
     if (!intent.ok) return failed(intent);
     run.intents[step.name] = intent.value;
   }
 
   const doing = step.run as unknown as Work<AnyContext>;
   const deadlineMs = msOf(step.deadlineMs, run.input);
-  const asked = await engine.step(name, deadlineMs, async (signal) => {
+  const ask = async (signal: AbortSignal): Promise<unknown> => {
     const value = await whileTelling(progress.step({ name: step.name, state: "running" }), () =>
       between(run.faults, { step: step.name, phase: "do", attempt }, () => doing(context(signal))),
     );
     if (step.confirm === undefined) await progress.step({ name: step.name, state: "done" });
     return value;
-  });
+  };
+  const asked = await engine.step(name, deadlineMs, ask, interruption);
   if (!asked.ok) return failed(asked);
   if (step.confirm === undefined) return asked;
 
@@ -75,16 +95,18 @@ export async function doStep(run: Run, step: Step, attempt: number): Promise<Ste
     confirm.topic(idle, asked.value),
     confirm.deadlineMs(idle),
   );
-  const settled = await engine.step(`${name}.settle`, deadlineMs, async (signal) => {
+  const settle = async (signal: AbortSignal): Promise<unknown> => {
     const value = await confirm.settle(context(signal), asked.value, message);
     await progress.step({ name: step.name, state: "done" });
     return value;
-  });
+  };
+  const settled = await engine.step(`${name}.settle`, deadlineMs, settle, interruption);
   return settled.ok ? settled : failed(settled);
 }
 
 /** An undo's phases: intend, then run. */
-export async function undoStep(run: Run, step: Step, attempt: number): Promise<StepResult<unknown>> {
+export async function undoStep(run: Run, step: Step): Promise<StepResult<unknown>> {
+  const attempt = countTry(run, `${step.name}.undo`);
   const name = `${step.name}.undo#${attempt}`;
   const { engine, progress } = run;
   const undo = step.undo as unknown as {
@@ -94,13 +116,11 @@ export async function undoStep(run: Run, step: Step, attempt: number): Promise<S
   };
   const deadlineMs = msOf(undo.deadlineMs, run.input);
   const context = (signal: AbortSignal, intent: unknown): AnyUndoContext => ({
-    operation: run.operation,
-    input: run.input,
-    ports: run.ports,
+    ...contextOf(run, step, signal),
+    attempt,
     done: run.done as Partial<unknown>,
     intents: run.intents as Partial<unknown>,
     intent,
-    signal,
   });
   let intent: unknown;
   if (undo.intend !== undefined) {

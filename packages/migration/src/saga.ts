@@ -1,3 +1,6 @@
+import type { Decision } from "@baton/protocol";
+import type { RecordedError } from "./engine.port.ts";
+
 /** What a step's functions are given. `done` and `intent` are what earlier phases returned, read back from the journal after a crash. */
 export interface StepContext<Input, Ports, Done, Intent = undefined> {
   readonly operation: string;
@@ -6,7 +9,11 @@ export interface StepContext<Input, Ports, Done, Intent = undefined> {
   readonly done: Done;
   /** What this phase's own `intend` returned: nonces and expectations that were written down before the effect. */
   readonly intent: Intent;
-  /** Aborted when the phase's deadline passes. */
+  /** 1 for the first; what is tried anew has another key (safety rule 14). */
+  readonly attempt: number;
+  /** Who answers for the evidence that is missing; null: nobody, so nothing may pass without. */
+  readonly override: Decision | null;
+  /** Aborted when the phase's deadline passes, or when somebody wants the operation taken back. */
   readonly signal: AbortSignal;
 }
 
@@ -41,6 +48,12 @@ export interface Undo<Input, Ports, Done, Intents, Intent> {
   readonly deadlineMs: Deadline<Input>;
 }
 
+/** How often a step is tried before it has failed, with a pause in between in ms. */
+export interface Attempts {
+  readonly count: number;
+  readonly pauseMs: number;
+}
+
 /** A step as the interpreter and the generated tests see it; the builder below has checked the types. */
 export interface Step {
   readonly name: string;
@@ -49,6 +62,9 @@ export interface Step {
   readonly intend: ((ctx: never) => Promise<unknown>) | undefined;
   readonly run: (ctx: never) => Promise<unknown>;
   readonly confirm: Confirmation<never, never, never, never, never, unknown> | undefined;
+  readonly attempts: ((input: never) => Attempts) | undefined;
+  readonly instead: ((ctx: never, error: RecordedError) => unknown) | undefined;
+  readonly onFailure: ((input: never) => "take-back" | "halt") | undefined;
   readonly undo:
     | {
         readonly intend?: (ctx: never) => Promise<unknown>;
@@ -65,10 +81,16 @@ export interface Saga<Input, Ports> {
   readonly needs?: (input: Input, ports: Ports) => void;
 }
 
-interface Options<I, P, D, N, T, U> {
+interface Options<I, P, D, N, Name extends string, Out, U> {
   readonly deadlineMs: Deadline<I>;
   readonly intend?: (ctx: StepContext<I, P, D>) => Promise<N>;
-  readonly undo?: Undo<I, P, D & T, Record<string, unknown>, U>;
+  readonly undo?: Undo<I, P, D & Record<Name, Out>, Record<string, unknown>, U>;
+  /** Once unless said. */
+  readonly attempts?: (input: I) => Attempts;
+  /** What to go on with in the place of a result that did not come; null: the step has failed. Asked anew in every life, so it may do nothing. */
+  readonly instead?: (ctx: StepContext<I, P, D, N>, error: RecordedError) => Out | null;
+  /** `halt`: a person decides what follows, in the place of taking back. */
+  readonly onFailure?: (input: I) => "take-back" | "halt";
 }
 
 type Fresh<Name extends string, D> = Name extends keyof D ? never : Name;
@@ -85,13 +107,9 @@ export class BeforePivot<I, P, D extends object> implements Saga<I, P> {
   step<Name extends string, Out, N = undefined, U = undefined>(
     name: Fresh<Name, D>,
     run: (ctx: StepContext<I, P, D, N>) => Promise<Out>,
-    options: Options<I, P, D, N, Record<Name, Out>, U>,
+    options: Options<I, P, D, N, Name, Out, U>,
   ): BeforePivot<I, P, D & Record<Name, Out>> {
-    const { deadlineMs, intend, undo } = options;
-    return new BeforePivot(this.name, [
-      ...this.steps,
-      { name, run, deadlineMs, intend, undo, confirm: undefined, pivot: false },
-    ]);
+    return this.#with({ ...revocable(options), name, run, confirm: undefined });
   }
 
   /** A step whose result is a message from outside, awaited durably. */
@@ -99,13 +117,13 @@ export class BeforePivot<I, P, D extends object> implements Saga<I, P> {
     name: Fresh<Name, D>,
     run: (ctx: StepContext<I, P, D, N>) => Promise<Asked>,
     confirm: Confirmation<I, P, D, N, Asked, Out>,
-    options: Options<I, P, D, N, Record<Name, Out>, U>,
+    options: Options<I, P, D, N, Name, Out, U>,
   ): BeforePivot<I, P, D & Record<Name, Out>> {
-    const { deadlineMs, intend, undo } = options;
-    return new BeforePivot(this.name, [
-      ...this.steps,
-      { name, run, deadlineMs, intend, undo, confirm, pivot: false },
-    ]);
+    return this.#with({ ...revocable(options), name, run, confirm });
+  }
+
+  #with<Done extends object>(step: Step): BeforePivot<I, P, Done> {
+    return new BeforePivot(this.name, [...this.steps, step]);
   }
 
   /** The point of no return: when it has happened, only forward. */
@@ -136,13 +154,20 @@ export class AfterPivot<I, P, D extends object> implements Saga<I, P> {
   }
 }
 
+/** A step's options as the interpreter reads them. */
+function revocable<I, P, D, N, Name extends string, Out, U>(options: Options<I, P, D, N, Name, Out, U>) {
+  const { deadlineMs, intend, undo, attempts, instead, onFailure } = options;
+  return { deadlineMs, intend, undo, attempts, instead, onFailure, pivot: false };
+}
+
 function forwardOnly(
   name: string,
   run: (ctx: never) => Promise<unknown>,
   deadlineMs: Deadline<never>,
   pivot: boolean,
 ): Step {
-  return { name, run, deadlineMs, pivot, intend: undefined, undo: undefined, confirm: undefined };
+  const once = { intend: undefined, undo: undefined, confirm: undefined, attempts: undefined };
+  return { ...once, name, run, deadlineMs, pivot, instead: undefined, onFailure: undefined };
 }
 
 export const saga = <I, P>(name: string): BeforePivot<I, P, Record<never, never>> =>

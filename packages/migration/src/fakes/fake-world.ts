@@ -1,4 +1,4 @@
-import { AppError, type FenceRecord } from "@baton/protocol";
+import { AppError, type FenceRecord, usualStopPolicy } from "@baton/protocol";
 import {
   type Lease,
   type ProbeResult,
@@ -8,7 +8,8 @@ import {
   readLease,
 } from "@baton/storage";
 import { createMemoryBucket, createTestClock } from "@baton/storage/testing";
-import type { DeployInput, FencePort, MigratePorts, VerifiedReceipt } from "../ports.ts";
+import type { DeployInput, FencePort, MigratePorts, PlacementPort, VerifiedReceipt } from "../ports.ts";
+import type { RecordedError } from "../engine.port.ts";
 import type { Progress, SagaEnd } from "../progress.port.ts";
 import { receiptTopic } from "../source-steps.ts";
 import { createFakeFence } from "./fake-fence.ts";
@@ -37,6 +38,7 @@ export const input: DeployInput = {
   readyTimeoutMs: 1_000,
   verify: null,
   settleMs: 0,
+  stop: usualStopPolicy,
   knownEpoch: 0,
 };
 
@@ -55,7 +57,7 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
       application,
       prefix,
       store,
-      confirm: (key, jws) => journal.messages.set(receiptTopic(key), jws),
+      confirm: (_key, jws) => journal.messages.set(receiptTopic, jws),
       onRunning: (who, isRunning) => {
         if (isRunning) running.add(who);
         else running.delete(who);
@@ -69,14 +71,20 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
     epoch: 1,
     highest: 1,
     placement: sourceId as string | null,
+    stopped: false,
     state: "open",
     retired: [] as string[],
     receipts: [] as VerifiedReceipt[],
     fences: [] as FenceRecord[],
     possibleLoss: false,
   };
+  const pivot = async (change: Partial<typeof records>): Promise<void> => {
+    if (records.state === "rolling-back")
+      throw new AppError("wrong-state", "cannot commit: it is being taken back");
+    Object.assign(records, { state: "past-pivot", ...change });
+  };
   const fence = createFakeFence();
-  const ports: Omit<MigratePorts, "fence"> & { fence: FencePort | null } = {
+  const ports: Omit<MigratePorts, "fence" | "target"> & { fence: FencePort | null; target: PlacementPort } = {
     fence: null,
     source,
     target,
@@ -99,14 +107,12 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
         records.receipts.push(receipt);
       },
       saveFence: async (record, possibleLoss) => {
-        records.fences.push(record);
+        if (record !== null) records.fences.push(record);
         records.possibleLoss = possibleLoss;
       },
-      commit: async (epoch) => {
-        if (records.state === "rolling-back")
-          throw new AppError("wrong-state", "cannot commit: it is being taken back");
-        Object.assign(records, { state: "past-pivot", placement: targetId, epoch });
-      },
+      commit: (epoch) => pivot({ placement: world.ports.target.placement, epoch, stopped: false }),
+      commitStop: () => pivot({ stopped: true }),
+      commitDelete: () => pivot({ placement: null, stopped: false }),
       restore: async (epoch) => {
         records.epoch = Math.max(records.epoch, epoch);
       },
@@ -122,6 +128,16 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
       if (records.state === "past-pivot") return "committed";
       records.state = "rolling-back";
       return "rolling-back";
+    },
+    interruption: () => Promise.resolve(world.wanted),
+    halt: async ({ reason }) => {
+      world.halts.push(reason.detail);
+      ends.push({ state: "halted", reason });
+      records.state = "halted";
+    },
+    goOn: async (direction) => {
+      ends.pop();
+      records.state = { forward: "open", back: "rolling-back", "past-pivot": "past-pivot" }[direction];
     },
     end: async (end) => {
       ends.push(end);
@@ -144,6 +160,16 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
     );
     await source.open({ epoch: 1, run }, new AbortController().signal);
   };
+  /** The application is stopped on the source, as a stop would have left it. */
+  const restOnSource = async (): Promise<void> => {
+    await serveOnSource();
+    const { run, epoch } = source;
+    if (run === null) throw new Error("the source has no run");
+    await source.stop({ key: "earlier", run, epoch, deadlineMs: 1 }, new AbortController().signal);
+    records.stopped = true;
+    world.wasServing = false;
+    world.wasStopped = true;
+  };
   /** Who was ever given which epoch, by what the bucket accepted. */
   const holders = (): ReadonlyMap<number, ReadonlySet<string>> => {
     const all = new Map<number, Set<string>>();
@@ -157,8 +183,19 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
   const world = {
     bucket,
     holders,
+    /** Why somebody wants the operation taken back. */
+    wanted: null as RecordedError | null,
+    halts: [] as string[],
     /** The application served on the source before the operation. */
     wasServing: false,
+    /** It was stopped there. */
+    wasStopped: false,
+    /** What the operation is to bring about; for a start the source is the target. */
+    aim: "move" as "move" | "stop" | "start" | "delete",
+    /** Whose application the operation starts. */
+    get starter(): FakePlacement {
+      return world.aim === "start" ? source : target;
+    },
     /** To be put into the ports where the storage shall have one. */
     fence,
     journal,
@@ -187,6 +224,7 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
       return object === undefined ? null : (JSON.parse(Buffer.from(object.body).toString()) as Lease);
     },
     serveOnSource,
+    restOnSource,
   };
   return world;
 }

@@ -1,5 +1,5 @@
-import { toAppError } from "@baton/protocol";
-import type { Engine, StepResult } from "../engine.port.ts";
+import { AppError, toAppError } from "@baton/protocol";
+import type { Engine, RecordedError, StepResult } from "../engine.port.ts";
 
 /** The process died: what was not recorded is forgotten, what was done stays done. */
 export class Crash extends Error {
@@ -29,19 +29,24 @@ export function createMemoryEngine({ journal, crashAt, killed }: MemoryEnginePar
       name: string,
       _deadlineMs: number,
       work: (signal: AbortSignal) => Promise<T>,
+      interruption?: () => Promise<RecordedError | null>,
     ): Promise<StepResult<T>> {
       // JSON there and back, as a real journal does it.
       if (journal.entries.has(name)) return JSON.parse(String(journal.entries.get(name))) as StepResult<T>;
       const crash = crashAt(name);
       if (crash === "before") throw new Crash(name);
-      const done = work(new AbortController().signal).then(
+      const aborting = new AbortController();
+      const interrupted = await interruption?.();
+      if (interrupted != null) aborting.abort(new AppError("aborted", interrupted.detail));
+      const done = work(aborting.signal).then(
         (value): StepResult<T> => ({ ok: true, value }),
         (error: unknown): StepResult<T> => {
           const { code, message } = toAppError(error);
           return { ok: false, error: { code, detail: message } };
         },
       );
-      const result = await Promise.race([done, killed]);
+      const worked = await Promise.race([done, killed]);
+      const result: StepResult<T> = interrupted == null ? worked : { ok: false, error: interrupted };
       if (crash === "after") throw new Crash(name);
       journal.entries.set(name, JSON.stringify(result));
       return JSON.parse(JSON.stringify(result)) as StepResult<T>;

@@ -23,21 +23,48 @@ export function brokenPromises(world: FakeWorld, end: SagaEnd): readonly string[
     check(`P3: ${one.placement} is gone`, !isGone(one));
     const isNamed = lease?.holder === one.placement && lease.epoch === one.epoch;
     check(`P1: the lease does not name ${one.placement}`, isNamed && (one.died || lease.state === "running"));
-    check("P3: the records are not the world's", records.placement === one.placement);
+    check("P3: the records are not the world's", records.placement === one.placement && !records.stopped);
     check("P3: the recorded epoch is not the lease's", records.epoch === lease?.epoch);
   };
+  /** Nobody has the application, and nobody can begin with it but by a new grant. */
+  const isReleased = (): void => {
+    check("P3: something runs", running.size === 0);
+    check("P1: the lease is not stopped", lease?.holder === source.placement && lease.state === "stopped");
+  };
+  const rests = (): void => {
+    isReleased();
+    check(`P3: ${source.placement} is gone`, !isGone(source));
+    check("P3: the records are not the world's", records.placement === source.placement && records.stopped);
+  };
+  const wasStoppedWell = (): void => {
+    check("P2: what the source acknowledged may be lost", !source.lostWrites || records.possibleLoss);
+    check("P4: a possible loss has no fence on record", !records.possibleLoss || records.fences.length > 0);
+    check("P4: the stop has no receipt", records.receipts.length > 0);
+  };
   if (end.state === "committed") {
-    serves(target);
-    if (world.wasServing) {
-      check("P3: the source was not retired", source.state === "removed");
-      check("P2: what the source acknowledged may be lost", !source.lostWrites || records.possibleLoss);
-      check("P4: a possible loss has no fence on record", !records.possibleLoss || records.fences.length > 0);
-      check("P4: the stop has no receipt", records.receipts.length > 0);
+    switch (world.aim) {
+      case "move":
+        serves(target);
+        check("P3: the source was not retired", !world.wasServing || source.state === "removed");
+        break;
+      case "stop":
+        rests();
+        break;
+      case "start":
+        serves(source);
+        break;
+      case "delete":
+        isReleased();
+        check("P3: the source was not removed", source.state === "removed");
+        check("P3: the records are not the world's", records.placement === null && !records.stopped);
+        break;
     }
+    if (world.wasServing) wasStoppedWell();
   }
   if (end.state === "rolled-back") {
     check("P3: the target was left behind", isGone(target));
     if (world.wasServing) serves(source);
+    else if (world.wasStopped) rests();
     else
       check(
         "P3: something is left of the operation",

@@ -43,17 +43,18 @@ export async function play(
   });
   await begin(world);
   events = (schedule.bucket ?? []).values();
+  const { starter } = world;
   world.source.stopManner = schedule.source ?? "graceful";
-  world.target.stopManner = schedule.target ?? "graceful";
-  world.target.startFails = schedule.startFails ?? false;
-  world.target.verifyFails = schedule.verifyFails ?? false;
+  starter.stopManner = schedule.target ?? "graceful";
+  starter.startFails = schedule.startFails ?? false;
+  starter.verifyFails = schedule.verifyFails ?? false;
   if (schedule.messageLost === true) world.journal.messages.set = () => world.journal.messages;
   const faulty = createFaultyPorts(
     world.ports,
     (call) => schedule.ports?.get(call),
     async (call) => {
       const who = schedule.deaths?.get(call);
-      if (who !== undefined) await world[who].die();
+      if (who !== undefined) await (who === "target" ? starter : world.source).die();
     },
   );
   const { end, lives } = await runInWorld({
@@ -64,7 +65,7 @@ export async function play(
   });
   events = [].values();
   world.source.stopManner = "graceful";
-  world.target.stopManner = "graceful";
+  starter.stopManner = "graceful";
   await faulty.deliverLate();
   world.bucket.deliverLate();
   return { world, end, lives, calls: faulty.calls, broken: brokenPromises(world, end) };
