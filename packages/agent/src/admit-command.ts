@@ -7,6 +7,7 @@ export type StartCommand = Of<"start">;
 export type BurnCommand = Of<"burn">;
 export type WithdrawCommand = Of<"withdraw">;
 export type OpenCommand = Of<"open">;
+export type KeysCommand = Of<"keys">;
 
 /** A burn has no deadline of its own: it is tried until it is done. */
 const burnDeadlineMs = 60_000;
@@ -132,6 +133,14 @@ export function admitOpen(facts: Facts, state: AgentState, verified: OpenCommand
       `cannot open: the agent is ${state}; only a running application can be opened`,
     );
   return changeRun(withNonce(facts, verified), { open: true });
+}
+
+/** @throws AppError `stale-epoch`, `wrong-state` */
+export function admitKeys(facts: Facts, verified: KeysCommand): Facts {
+  const { run, end } = currentRun(facts, verified, "replace the key");
+  if (!sameRun(run, verified.command.run)) throw anotherRun("replace the key");
+  if (end !== null) throw new AppError("wrong-state", "cannot replace the key: nothing runs here");
+  return withNonce(facts, verified);
 }
 
 /** The nonce is kept until no clock within the tolerance could take the token any more. */

@@ -10,6 +10,7 @@ import type { LeaseHolder } from "./lease-holder.ts";
 import { type Log, reasonOf } from "./log.ts";
 import type { Operations } from "./operations.ts";
 import type { Receipts } from "./receipts.ts";
+import type { KeyServer } from "./served-key.ts";
 import type { StatePaths } from "./state-directory.ts";
 
 /** What the parts of one agent share. */
@@ -28,6 +29,7 @@ export interface AgentContext {
   readonly effects: EffectLog;
   readonly operations: Operations;
   readonly executor: Executor;
+  readonly keyServer: KeyServer;
   readonly log: Log;
   readonly patience: Patience;
 }

@@ -21,6 +21,7 @@ import { createOperations } from "./operations.ts";
 import { createReceipts } from "./receipts.ts";
 import { recover } from "./recover.ts";
 import { createRunExecutor } from "./run-executor.ts";
+import { createKeyServer } from "./served-key.ts";
 import { prepareStateDirectory, stateKey, writeEndpoint } from "./state-directory.ts";
 import { createSupervisor } from "./supervisor.ts";
 import { readTlsFiles } from "./tls-files.ts";
@@ -151,6 +152,7 @@ export async function startAgent(deps: AgentDeps): Promise<Agent> {
       effects: openEffectLog(paths.effects),
       operations,
       executor,
+      keyServer: createKeyServer(log),
       log,
       patience: { endsAt: Number.POSITIVE_INFINITY },
     };

@@ -1,5 +1,6 @@
 import { type AgentConfig, cookieVariable } from "@baton/protocol";
 import type { RunFacts } from "./facts.ts";
+import { withoutStronger } from "./served-key.ts";
 
 /** Of the agent's own environment only these reach an application that asked for a clean one. */
 const always = ["PATH", "HOME", "LANG", "TMPDIR"];
@@ -21,8 +22,7 @@ export function applicationEnvironment(params: {
     if (isMeant && value !== undefined) environment[name] = value;
   }
   return {
-    ...environment,
-    ...config.workload?.environment,
+    ...withoutStronger({ ...environment, ...config.workload?.environment }, secrets),
     ...secrets,
     BATON_PLACEMENT: config.placement,
     BATON_APPLICATION: config.application,

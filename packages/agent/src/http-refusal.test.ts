@@ -74,7 +74,7 @@ describe("case 31: what is refused", { timeout: 60_000 }, () => {
     const old = await bed.sign(stop, epoch, { now: new Date(Date.now() - 60_000) });
     const other = await bed.sign(stop, epoch, { placement: "pl-00000000000000000000" });
     const before = traces();
-    for (const path of ["/v1/stop", "/v1/start", "/v1/burn", "/v1/withdraw", "/v1/open"])
+    for (const path of ["/v1/stop", "/v1/start", "/v1/burn", "/v1/withdraw", "/v1/open", "/v1/keys"])
       for (const headers of [
         [],
         ["Authorization: Basic YTpi"],
@@ -132,7 +132,7 @@ describe("case 31: what is refused", { timeout: 60_000 }, () => {
 
   it("GET never has a side effect, whatever the path and the token", async () => {
     const before = traces();
-    for (const path of ["/v1/stop", "/v1/start", "/v1/burn", "/v1/withdraw", "/v1/open"]) {
+    for (const path of ["/v1/stop", "/v1/start", "/v1/burn", "/v1/withdraw", "/v1/open", "/v1/keys"]) {
       const authorization = `Authorization: Bearer ${await bed.sign(stop, epoch)}`;
       for (const method of ["GET", "HEAD", "PUT", "DELETE"]) {
         const words = `${method} ${path} HTTP/1.1\r\nHost: a\r\n${authorization}\r\nConnection: close\r\n\r\n`;

@@ -9,8 +9,8 @@ import {
 import {
   AppError,
   type Command,
-  type StartBody,
   assertBodyMatches,
+  keysBodySchema,
   parseAs,
   startBodySchema,
   toAppError,
@@ -153,14 +153,8 @@ function createRoutes(deps: ServerDeps): readonly Route[] {
       async handle(call) {
         const { key } = (
           await command(call, "start", async (verified) => {
-            const body = await readBody(call.request);
-            if (body === null)
-              throw new AppError(
-                "invalid-request",
-                `cannot start: the body is longer than ${bodyLimitBytes} bytes`,
-              );
-            assertBodyMatches(body, verified.command.bodySha256);
-            await supervisor.start(verified, parseStartBody(body).environment);
+            const body = await readSigned(call.request, verified.command.bodySha256);
+            await supervisor.start(verified, parseAs(startBodySchema, body, "the start body"));
           })
         ).command;
         await accepted(call, key);
@@ -188,6 +182,17 @@ function createRoutes(deps: ServerDeps): readonly Route[] {
       async handle(call) {
         await command(call, "open", (verified) => supervisor.open(verified));
         sendJson(call.response, 200, await supervisor.status());
+      },
+    },
+    {
+      method: "POST",
+      path: "/v1/keys",
+      async handle(call) {
+        await command(call, "keys", async (verified) => {
+          const body = await readSigned(call.request, verified.command.bodySha256);
+          const { key } = parseAs(keysBodySchema, body, "the keys body");
+          sendJson(call.response, 200, await supervisor.replaceKey(verified, key));
+        });
       },
     },
     {
@@ -253,15 +258,18 @@ function createRoutes(deps: ServerDeps): readonly Route[] {
   ];
 }
 
-function parseStartBody(body: string): StartBody {
-  let value: unknown;
+/** A body that carries secrets, and that the command's token names by its hash. */
+async function readSigned(request: IncomingMessage, expected: string): Promise<unknown> {
+  const body = await readBody(request);
+  if (body === null)
+    throw new AppError("invalid-request", `cannot read the body: it is longer than ${bodyLimitBytes} bytes`);
+  assertBodyMatches(body, expected);
   try {
-    value = JSON.parse(body);
+    return JSON.parse(body);
   } catch {
-    // Without the parser's own words: they quote the body, which carries secrets.
-    throw new AppError("invalid-request", "cannot read the start body: it is not JSON");
+    // Without the parser's own words: they quote the body.
+    throw new AppError("invalid-request", "cannot read the body: it is not JSON");
   }
-  return parseAs(startBodySchema, value, "the start body");
 }
 
 function urlOf(request: IncomingMessage): URL | null {

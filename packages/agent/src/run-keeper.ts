@@ -83,6 +83,7 @@ export function createRunKeeper(
       config.afterExit === "exit" &&
       config.start === "immediately" &&
       mayFollow(facts, config.slot);
+    void context.keyServer.end();
     await Promise.all([recorded, goesOn || lease.end(facts, leaseStopMs)]);
     application = null;
     machine.end(by === "itself" ? "died" : "gone", end.evidence);

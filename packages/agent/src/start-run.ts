@@ -1,6 +1,7 @@
 import {
   AppError,
   type Run,
+  type StartBody,
   isAppError,
   longestStopMs,
   sameRun,
@@ -51,16 +52,17 @@ export interface Executed {
 export async function executeRun(
   params: StartParams & {
     readonly planned: RunFacts;
-    readonly secrets: Readonly<Record<string, string>>;
+    readonly secrets: StartBody;
     /** The run that this one follows in the same slot, instead of a grant. */
     readonly successorOf: Run | null;
   },
 ): Promise<Executed | null> {
   const { context, machine, keeper, record, planned, secrets, successorOf, abort } = params;
-  const { lease, effects, self } = context;
+  const { lease, effects, self, keyServer } = context;
   const deadlineAt = performance.now() + record.deadlineMs;
 
   const giveUp = async (error: unknown): Promise<null> => {
+    await keyServer.end();
     const end = neverExecuted(self.bootId, new Date().toISOString());
     const run: RunFacts = { ...planned, end, endedBy: "never-executed" };
     await note(context, (facts) => failed({ ...facts, starting: null, run }, record.key, error));
@@ -101,7 +103,9 @@ export async function executeRun(
   const executedAt = performance.now();
   let application: Application;
   try {
-    application = await context.executor.execute(planned, secrets);
+    const { environment, key } = secrets;
+    const told = key === undefined ? {} : await keyServer.serve(key);
+    application = await context.executor.execute(planned, { ...environment, ...told });
   } catch (error) {
     if (isAppError(error)) return giveUp(error);
     // The reason stays here: Node's words quote the environment, which holds the data keys.

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { sameRun } from "@baton/protocol";
+import { type StartBody, sameRun } from "@baton/protocol";
 import type { AgentContext } from "./agent-context.ts";
 import type { StateMachine } from "./agent-state.ts";
 import { type Ending, type OperationRecord, type RunFacts, withOperation } from "./facts.ts";
@@ -16,7 +16,7 @@ export interface Starter {
   /** The next run of this life, before anything of it happened. */
   plan(known: Pick<RunFacts, "epoch" | "operation" | "grant" | "hasSecrets">): Promise<RunFacts>;
   /** Begins what is recorded already; resolves when the start is over, well or not. */
-  begin(record: OperationRecord, planned: RunFacts, secrets: Readonly<Record<string, string>>): Promise<void>;
+  begin(record: OperationRecord, planned: RunFacts, secrets: StartBody): Promise<void>;
   /** Takes up a start of an earlier life whose application lives. */
   resume(record: OperationRecord): Promise<void>;
   /** Without a command, where the configuration says so and nothing forbids it. Resolves once it is begun; executed, where no lease is asked. */
@@ -46,7 +46,7 @@ export function createStarter(deps: StarterDeps): Starter {
   const launch = async (
     record: OperationRecord,
     planned: RunFacts,
-    secrets: Readonly<Record<string, string>>,
+    secrets: StartBody,
     successorOf: OwnStart["successorOf"],
   ): Promise<void> => {
     counter += 1;
@@ -61,7 +61,7 @@ export function createStarter(deps: StarterDeps): Starter {
 
   /** Nobody hears of its failure, so it is told as the application's own end. */
   const launchByItself = async ({ record, planned, successorOf }: OwnStart): Promise<void> => {
-    await launch(record, planned, {}, successorOf);
+    await launch(record, planned, { environment: {} }, successorOf);
     const { run, operations } = journal.facts;
     const hasFailed = operations[record.key]?.progress.state === "failed";
     if (hasFailed && run?.end && sameRun(run.run, planned.run)) await onOwnFailure(run, run.end);

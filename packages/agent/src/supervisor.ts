@@ -1,12 +1,15 @@
 import { signalProcess } from "@baton/process-tree";
-import { AppError, type AgentStatus, formatRun, longestStopMs, sameRun } from "@baton/protocol";
+import type { AccessKey, AgentStatus, ServedKey, StartBody } from "@baton/protocol";
+import { AppError, formatRun, longestStopMs, sameRun } from "@baton/protocol";
 import {
   type BurnCommand,
+  type KeysCommand,
   type OpenCommand,
   type StartCommand,
   type StopCommand,
   type WithdrawCommand,
   admitBurn,
+  admitKeys,
   admitOpen,
   admitStart,
   admitStop,
@@ -33,10 +36,12 @@ const burnPauseMs = 1_000;
 export interface Supervisor {
   stop(verified: StopCommand): Promise<void>;
   /** `secrets` are handed to the application and kept in memory only. */
-  start(verified: StartCommand, secrets: Readonly<Record<string, string>>): Promise<void>;
+  start(verified: StartCommand, secrets: StartBody): Promise<void>;
   burn(verified: BurnCommand): Promise<void>;
   withdraw(verified: WithdrawCommand): Promise<void>;
   open(verified: OpenCommand): Promise<void>;
+  /** The key, too, is kept in memory only. */
+  replaceKey(verified: KeysCommand, key: AccessKey): Promise<ServedKey>;
   status(): Promise<AgentStatus>;
   /** The part of the status that asks nobody. */
   snapshot(): Pick<AgentStatus, "state" | "epoch" | "run" | "ready" | "open">;
@@ -81,7 +86,7 @@ export function createSupervisor({
   onOwnEnd,
   onRestGone,
 }: SupervisorDeps): Supervisor {
-  const { config, instance, self, journal, lease, effects, log } = context;
+  const { config, instance, self, journal, lease, effects, keyServer, log } = context;
   const machine: StateMachine = createStateMachine(recovered.state);
   let isEnding = false;
   let telling: Promise<void> = Promise.resolve();
@@ -270,7 +275,7 @@ export function createSupervisor({
       const { command, epoch } = verified;
       const receivedAt = new Date().toISOString();
       const { operation, grant } = command;
-      const hasSecrets = Object.keys(secrets).length > 0;
+      const hasSecrets = secrets.key !== undefined || Object.keys(secrets.environment).length > 0;
       const planned = await starter.plan({ epoch, operation, grant, hasSecrets });
       await accept(
         command.key,
@@ -298,6 +303,10 @@ export function createSupervisor({
     async open(verified) {
       await journal.update((facts) => admitOpen(facts, machine.state, verified));
       if (machine.state === "refused") machine.send("open");
+    },
+    async replaceKey(verified, key) {
+      await journal.update((facts) => admitKeys(facts, verified));
+      return keyServer.replace(key);
     },
     snapshot,
     async status() {
@@ -335,6 +344,7 @@ export function createSupervisor({
         );
       if (application !== null) {
         keeper.keep(application);
+        keyServer.resume(application.environment());
         if (!isElsewhere) lease.startRenewing(application.facts, onLeaseLost);
       }
       for (const record of Object.values(journal.facts.operations)) {
@@ -378,6 +388,7 @@ export function createSupervisor({
       keeper.release();
       lease.stopRenewing();
       context.confirmations.close();
+      await keyServer.end();
       await telling.catch(() => undefined);
       await journal.idle();
     },
