@@ -25,9 +25,9 @@ export type TokenRequest = v.InferInput<typeof tokenRequestSchema>;
 const tokenEntries = {
   name: nameSchema,
   role: roleSchema,
-  /** The name of the token by which it was made. */
-  createdBy: v.string(),
-  createdAt: moment,
+  /** The name of the token by which it was made; null, with the moment, for the one that the orchestrator generated. */
+  createdBy: v.nullable(v.string()),
+  createdAt: v.nullable(moment),
   expiresAt: v.nullable(moment),
   expired: v.boolean(),
 };
