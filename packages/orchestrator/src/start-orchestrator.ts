@@ -3,6 +3,7 @@ import { noFaults } from "@baton/migration";
 import { AppError, publicKeyOf } from "@baton/protocol";
 import { measureInFlight } from "@baton/storage/bucket";
 import { pino } from "pino";
+import { createAuthenticator } from "./api/authenticate.ts";
 import type { AppDeps } from "./api/create-app.ts";
 import { listen } from "./api/listen.ts";
 import { applyManifest, clusterOpener } from "./apply-manifest.ts";
@@ -16,12 +17,14 @@ import { repeat } from "./engine/repeat.ts";
 import { sweep } from "./engine/sweep.ts";
 import { openOperationPorts } from "./ports/operation-ports.ts";
 import { startEmbeddedPostgres } from "./postgres/embedded-postgres.ts";
+import { AuditRecords } from "./records/audit-records.ts";
 import { Catalog } from "./records/catalog.ts";
 import { openDatabase } from "./records/database.ts";
 import { insertOperation } from "./records/new-operation.ts";
 import { OperationRecords } from "./records/operation-records.ts";
 import { PlacementRecords } from "./records/placement-records.ts";
 import { ProbeRecords } from "./records/probe-records.ts";
+import { TokenRecords } from "./records/token-records.ts";
 import { createStorageService } from "./storages/storage-service.ts";
 import { StorageProbes } from "./storages/storage-probes.ts";
 import { openStateDirectory, writeFileDurably } from "./state-directory.ts";
@@ -134,8 +137,11 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
       }),
     );
 
+    const tokens = new TokenRecords(database);
     late.deps = {
-      adminToken,
+      authenticate: createAuthenticator(adminToken, tokens),
+      audit: new AuditRecords(database),
+      tokens,
       log,
       clusters: () => catalog.clusters(),
       applications: () => catalog.applications(),
@@ -144,8 +150,8 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
       route: (application) => placements.route(application),
       operations: (application) => operations.list(application),
       operation: (id, { after, waitMs }) => operations.waitForChange(id, after, waitMs),
-      async startOperation(request) {
-        const id = await insertOperation(database, catalog, request, "bootstrap");
+      async startOperation(request, { name }) {
+        const id = await insertOperation(database, catalog, request, name);
         await engine.start(id);
         const operation = await operations.find(id);
         if (operation === null) throw new AppError("internal", `cannot show operation ${id}: it is gone`);

@@ -7,7 +7,6 @@ import {
   problemContentType,
   storageViewSchema,
 } from "@baton/protocol";
-import type { Hono } from "hono";
 import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { confirmReceipt } from "../confirm-receipt.ts";
@@ -19,9 +18,12 @@ import {
   openRecordsBed,
   storageManifest,
 } from "../fixtures/records-bed.ts";
+import { AuditRecords } from "../records/audit-records.ts";
 import { ProbeRecords } from "../records/probe-records.ts";
+import { TokenRecords } from "../records/token-records.ts";
 import { StorageProbes } from "../storages/storage-probes.ts";
 import { createStorageService } from "../storages/storage-service.ts";
+import { createAuthenticator } from "./authenticate.ts";
 import { type AppDeps, createApp } from "./create-app.ts";
 
 const adminToken = "the-admin-token";
@@ -29,7 +31,7 @@ const logged: string[] = [];
 const log = pino({ level: "error" }, { write: (line: string) => void logged.push(line) });
 let bed: RecordsBed;
 let deps: AppDeps;
-let app: Hono;
+let app: ReturnType<typeof createApp>;
 let delivered: string[][];
 
 beforeAll(async () => {
@@ -47,8 +49,11 @@ beforeEach(() => {
     measureInFlight: async ({ door }) => ({ endpoint: door.endpoint, ms: 5, ended: "closed" }),
     inFlightLimitMs: 1_000,
   });
+  const tokens = new TokenRecords(bed.database);
   deps = {
-    adminToken,
+    authenticate: createAuthenticator(adminToken, tokens),
+    audit: new AuditRecords(bed.database),
+    tokens,
     log,
     clusters: () => catalog.clusters(),
     applications: () => catalog.applications(),
@@ -62,7 +67,7 @@ beforeEach(() => {
     route: (application) => placements.route(application),
     operations: (application) => operations.list(application),
     operation: (id, { after, waitMs }) => operations.waitForChange(id, after, waitMs),
-    startOperation: (request) => bed.insert(request),
+    startOperation: (request, caller) => bed.insert(request, caller.name),
     confirm: (jws) =>
       confirmReceipt({ ...bed, deliver: async (...message) => void delivered.push(message) }, jws),
   };
@@ -158,7 +163,7 @@ describe("a manifest", () => {
         hook: { ...manifest.hook, graceMs: "soon", kill: 1 },
       }),
       "invalid-manifest",
-      'unknown field "replicas" (allowed: kind, name, storage, workload, hook, readiness, verify)',
+      'unknown field "replicas" (allowed: kind, name, storage, workload, hook, stop, readiness, verify)',
       '"hook.graceMs"',
       '"kill"',
       "(allowed: preset, drain, quiesce, signal",

@@ -11,22 +11,25 @@ import type { ApplicationManifest, ClusterManifest, Manifest } from "@baton/prot
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import * as v from "valibot";
-import type { Logger } from "pino";
-import { requireAdminToken } from "./admin-token.ts";
 import type { StorageService } from "../storages/storage-service.ts";
+import type { AuditRecords } from "../records/audit-records.ts";
+import type { Caller } from "../records/token-records.ts";
+import { routeAudit } from "./audit.ts";
+import { type AppEnv, type GuardDeps, guard, identify } from "./guard.ts";
 import { problemResponse } from "./problems.ts";
 import { readBody } from "./read-body.ts";
 import { routeStorages } from "./storages.ts";
+import { type Tokens, routeTokens } from "./tokens.ts";
 
-export interface AppDeps {
-  readonly adminToken: string;
-  readonly log: Logger;
+export interface AppDeps extends GuardDeps {
+  readonly audit: Pick<AuditRecords, "begin" | "end" | "list">;
+  readonly tokens: Tokens;
   apply(manifest: Manifest): Promise<Manifest>;
   clusters(): Promise<readonly ClusterManifest[]>;
   applications(): Promise<readonly ApplicationManifest[]>;
   readonly storages: StorageService;
   route(application: string): Promise<Route>;
-  startOperation(request: OperationRequest): Promise<Operation>;
+  startOperation(request: OperationRequest, caller: Caller): Promise<Operation>;
   operation(id: string, wait: { readonly after: number; readonly waitMs: number }): Promise<Operation | null>;
   operations(application: string | undefined): Promise<readonly Operation[]>;
   /** Takes an agent's confirmation; its signature is the credential. */
@@ -41,11 +44,12 @@ const waitSchema = strictObject({
 });
 
 /** The HTTP API under `/v1`; pure wiring. */
-export function createApp(deps: AppDeps): Hono {
-  const app = new Hono();
+export function createApp(deps: AppDeps): Hono<AppEnv> {
+  const app = new Hono<AppEnv>();
   app.onError((error, context) => {
     const failure = toAppError(error);
-    if (failure.code === "internal") deps.log.error({ err: error }, failure.message);
+    if (failure.code === "internal")
+      deps.log.error({ err: error, request: context.get("requestId") }, failure.message);
     return problemResponse(failure, context.req.raw);
   });
   app.notFound((context) =>
@@ -59,7 +63,7 @@ export function createApp(deps: AppDeps): Hono {
       new AppError("request-too-large", `cannot read the request: its body is over ${maxBodyBytes} bytes`),
       context.req.raw,
     );
-  app.use(bodyLimit({ maxSize: maxBodyBytes, onError: tooLarge }));
+  app.use(identify, bodyLimit({ maxSize: maxBodyBytes, onError: tooLarge }), guard(deps));
 
   app.get("/livez", (context) => context.json({ live: true }));
   app.post("/v1/confirmations", async (context) => {
@@ -68,7 +72,6 @@ export function createApp(deps: AppDeps): Hono {
     return context.body(null, 204);
   });
 
-  app.use("/v1/*", requireAdminToken(deps.adminToken));
   for (const [path, kind] of [
     ["clusters", "cluster"],
     ["storages", "storage"],
@@ -90,6 +93,8 @@ export function createApp(deps: AppDeps): Hono {
     });
   app.get("/v1/clusters", async (context) => context.json({ items: await deps.clusters() }));
   app.route("/v1/storages", routeStorages(deps.storages));
+  app.route("/v1/tokens", routeTokens(deps.tokens));
+  app.route("/v1/audit", routeAudit(deps.audit));
   app.get("/v1/applications", async (context) => context.json({ items: await deps.applications() }));
   app.get("/v1/applications/:name/route", async (context) =>
     context.json(await deps.route(context.req.param("name"))),
@@ -97,7 +102,7 @@ export function createApp(deps: AppDeps): Hono {
 
   app.post("/v1/operations", async (context) => {
     const request = await readBody(context, operationRequestSchema, "the operation");
-    const operation = await deps.startOperation(request);
+    const operation = await deps.startOperation(request, context.get("caller"));
     return context.json(operation, 202, { location: `/v1/operations/${operation.id}` });
   });
   app.get("/v1/operations", async (context) =>

@@ -17,7 +17,9 @@ async function start(deps: () => AppDeps | undefined, port = 0): Promise<Listene
 
 const none = (): Promise<never> => Promise.reject(new Error("not asked for"));
 const deps: AppDeps = {
-  adminToken: "t",
+  authenticate: async () => ({ name: "bootstrap", role: "admin" }),
+  audit: { begin: none, end: none, list: none },
+  tokens: { create: none, list: none, revoke: none },
   log: pino({ level: "silent" }),
   apply: none,
   clusters: async () => [],
