@@ -3,6 +3,7 @@ import type { Operation } from "@baton/protocol";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type RecordsBed, createSigner, openRecordsBed } from "../fixtures/records-bed.ts";
 import { OperationRecords } from "./operation-records.ts";
+import { StaleTerm } from "./stale-term.ts";
 
 let bed: RecordsBed;
 beforeAll(async () => {
@@ -48,6 +49,41 @@ describe("commit and rollback", () => {
     expect(await bed.operations.beginRollback(other.id, reason)).toBe("rolling-back");
     expect(await bed.operations.beginRollback(other.id, reason)).toBe("rolling-back");
     expect(await bed.operations.commit(other.id, 2)).toBe(false);
+  });
+});
+
+describe("a life that is over", () => {
+  const late: Record<string, (records: OperationRecords, id: string) => Promise<unknown>> = {
+    setStep: (records, id) => records.setStep(id, "stop", "done", null),
+    mark: (records, id) => records.mark(id, { stopSentAt: "2026-01-01T00:00:00Z" }),
+    saveReceipt: async (records, id) => {
+      const { application, target: placement } = await operationOf(id);
+      return records.saveReceipt(
+        id,
+        await (await createSigner()).sign({ application, operation: id, placement }),
+      );
+    },
+    beginRollback: (records, id) => records.beginRollback(id, reason),
+    commit: (records, id) => records.commit(id, 2),
+    end: (records, id) => records.end(id, { state: "halted", reason }),
+    change: (records, id) =>
+      records.change(id, async (transaction) => transaction.deleteFrom("steps").execute()),
+  };
+  const operationOf = async (id: string): Promise<Operation> => {
+    const operation = await bed.operations.find(id);
+    if (operation === null) throw new Error("it was inserted");
+    return operation;
+  };
+
+  it.each(Object.entries(late))("changes nothing any more by %s, and is told so", async (_, change) => {
+    const { id, application } = await migration();
+    const life = bed.operations.inTerm(0);
+    await bed.database.updateTable("operations").set({ term: 1 }).where("id", "=", id).execute();
+    const before = [await operationOf(id), await bed.placements.route(application)];
+    await expect(change(life, id)).rejects.toThrow(StaleTerm);
+    expect([await operationOf(id), await bed.placements.route(application)]).toEqual(before);
+    await change(bed.operations.inTerm(1), id);
+    expect((await operationOf(id)).version).toBe((before[0] as Operation).version + 1);
   });
 });
 

@@ -1,9 +1,11 @@
 import { EventEmitter, once } from "node:events";
-import type { DowntimeLedger, Operation, StepState, FenceRecord } from "@baton/protocol";
+import type { Decision, DowntimeLedger, Operation, StepState, FenceRecord } from "@baton/protocol";
 import type { RecordedError, SagaEnd, VerifiedReceipt } from "@baton/migration";
 import { type Kysely, sql } from "kysely";
 import type { Database } from "./database.ts";
+import { lastDecision } from "./decisions.ts";
 import type { OperationRowState, Schema, StoredReceipt } from "./schema.ts";
+import { StaleTerm } from "./stale-term.ts";
 
 export const emptyLedger: DowntimeLedger = {
   stopSentAt: null,
@@ -34,11 +36,19 @@ export const livingStates = [
 export class OperationRecords {
   readonly #database: Database;
   readonly #changes: EventEmitter;
+  /** Null: of nobody's life. */
+  readonly #term: number | null;
 
   /** @param changes tells of every change, by the operation's id. */
-  constructor(database: Database, changes: EventEmitter = new EventEmitter()) {
+  constructor(database: Database, changes: EventEmitter = new EventEmitter(), term: number | null = null) {
     this.#database = database;
     this.#changes = changes.setMaxListeners(0);
+    this.#term = term;
+  }
+
+  /** The same for one life of an operation's workflow: once a later one has begun, every change throws `StaleTerm` and changes nothing. */
+  inTerm(term: number): OperationRecords {
+    return new OperationRecords(this.#database, this.#changes, term);
   }
 
   async find(id: string): Promise<Operation | null> {
@@ -130,32 +140,29 @@ export class OperationRecords {
   async setStep(operation: string, name: string, state: StepState, detail: string | null): Promise<void> {
     const ended = state === "done" || state === "failed";
     // One statement: a step's course is told while the application is down.
-    await this.#database
-      .with("told", (database) =>
-        database
-          .updateTable("steps")
-          .set({
-            state,
-            detail,
-            started_at: sql<Date>`coalesce(started_at, clock_timestamp())`,
-            ...(ended
-              ? {
-                  ms: sql<number>`extract(epoch from clock_timestamp() - coalesce(started_at, clock_timestamp())) * 1000`,
-                }
-              : {}),
-          })
-          .where("operation", "=", operation)
-          .where("name", "=", name),
-      )
-      .updateTable("operations")
-      .set({ version: sql<number>`version + 1` })
-      .where("id", "=", operation)
-      .execute();
+    const told = await this.#database
+      .with("current", (database) => this.#raiseVersion(database, operation).returning("id"))
+      .updateTable("steps")
+      .from("current")
+      .set({
+        state,
+        detail,
+        started_at: sql<Date>`coalesce(started_at, clock_timestamp())`,
+        ...(ended
+          ? {
+              ms: sql<number>`extract(epoch from clock_timestamp() - coalesce(started_at, clock_timestamp())) * 1000`,
+            }
+          : {}),
+      })
+      .whereRef("steps.operation", "=", "current.id")
+      .where("name", "=", name)
+      .executeTakeFirst();
+    this.#assertTold(operation, told.numUpdatedRows);
     this.#changes.emit(operation);
   }
 
   async mark(operation: string, moments: Partial<DowntimeLedger>): Promise<void> {
-    await this.#change(operation, async (transaction) => {
+    await this.change(operation, async (transaction) => {
       const { ledger } = await transaction
         .selectFrom("operations")
         .select("ledger")
@@ -174,7 +181,7 @@ export class OperationRecords {
 
   async saveReceipt(operation: string, { receipt, jws }: VerifiedReceipt): Promise<void> {
     const stored: StoredReceipt = { outcome: receipt.outcome, evidenceClass: receipt.evidenceClass, jws };
-    await this.#change(operation, async (transaction) => {
+    await this.change(operation, async (transaction) => {
       await transaction
         .insertInto("receipts")
         .values({ key: receipt.key, operation, placement: receipt.placement, jws })
@@ -188,11 +195,12 @@ export class OperationRecords {
     });
   }
 
-  async saveFence(operation: string, fence: FenceRecord, possibleLoss: boolean): Promise<void> {
-    await this.#change(operation, async (transaction) => {
+  async saveFence(operation: string, fence: FenceRecord | null, possibleLoss: boolean): Promise<void> {
+    const proof = fence === null ? {} : { fence: JSON.stringify(fence) };
+    await this.change(operation, async (transaction) => {
       await transaction
         .updateTable("operations")
-        .set({ fence: JSON.stringify(fence), possible_loss: possibleLoss })
+        .set({ ...proof, possible_loss: possibleLoss })
         .where("id", "=", operation)
         .execute();
     });
@@ -200,7 +208,7 @@ export class OperationRecords {
 
   /** Commit and rollback change the same row from the same state: only one can win (safety rule 15). */
   async beginRollback(operation: string, reason: RecordedError): Promise<"rolling-back" | "committed"> {
-    return this.#change(operation, async (transaction) => {
+    return this.change(operation, async (transaction) => {
       await transaction
         .updateTable("operations")
         .set({ state: "rolling-back", reason: reason.detail })
@@ -216,12 +224,68 @@ export class OperationRecords {
     });
   }
 
+  /** The engine's names for the present lives of operations that have another one than their own. */
+  async lives(operations: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    const rows = await this.#database
+      .selectFrom("operations")
+      .select(["id", "workflow"])
+      .where("id", "in", operations)
+      .where("workflow", "is not", null)
+      .execute();
+    return new Map(rows.flatMap(({ id, workflow }) => (workflow === null ? [] : [[id, workflow]])));
+  }
+
+  async beginLife(operation: string, workflow: string): Promise<void> {
+    await this.#database.updateTable("operations").set({ workflow }).where("id", "=", operation).execute();
+  }
+
+  /** Who wants the operation taken back; null: nobody does, or it goes nowhere that could be taken back. */
+  async abortOf(operation: string): Promise<Decision | null> {
+    const row = await this.#database
+      .selectFrom("operations")
+      .select("abort_requested")
+      .where("id", "=", operation)
+      .executeTakeFirst();
+    return row?.abort_requested === true ? lastDecision(this.#database, operation, "abort") : null;
+  }
+
+  /** Keeps the application's lock until a person decides. */
+  async halt(operation: string, number: number, reason: string): Promise<void> {
+    await this.change(operation, async (transaction) => {
+      await transaction
+        .updateTable("operations")
+        .set({
+          state: "halted",
+          halted_from: sql<null>`state`,
+          halts: number,
+          reason,
+          ended_at: sql<Date>`clock_timestamp()`,
+        })
+        .where("id", "=", operation)
+        .where("state", "in", livingStates)
+        .execute();
+    });
+  }
+
+  /** What was halted goes on, there where it was going or as told. */
+  async goOn(operation: string, to?: (typeof livingStates)[number]): Promise<void> {
+    await this.change(operation, async (transaction) => {
+      await transaction
+        .updateTable("operations")
+        .set({ state: to ?? sql<"open">`coalesce(halted_from, 'open')`, ended_at: null })
+        .where("id", "=", operation)
+        .where("state", "=", "halted")
+        .execute();
+    });
+  }
+
   async end(operation: string, end: SagaEnd): Promise<void> {
-    await this.#change(operation, async (transaction) => {
+    await this.change(operation, async (transaction) => {
       await transaction
         .updateTable("operations")
         .set({
           state: end.state,
+          halted_from: sql<null>`case when ${end.state} = 'halted' then state end`,
           reason: end.state === "committed" ? null : end.reason.detail,
           ended_at: sql<Date>`coalesce(ended_at, clock_timestamp())`,
           epoch_after: sql<number>`(select epoch from applications where name = operations.application)`,
@@ -232,29 +296,40 @@ export class OperationRecords {
     });
   }
 
-  /** A change that touches other tables as well, in one transaction with the version. */
-  async #change<T>(operation: string, work: (transaction: Kysely<Schema>) => Promise<T>): Promise<T> {
+  /** A change that touches other tables as well, in one transaction with the version, and under the term. */
+  async change<T>(operation: string, work: (transaction: Kysely<Schema>) => Promise<T>): Promise<T> {
     const value = await this.#database.transaction().execute(async (transaction) => {
-      const result = await work(transaction);
-      await transaction
-        .updateTable("operations")
-        .set({ version: sql<number>`version + 1` })
-        .where("id", "=", operation)
-        .execute();
-      return result;
+      // First: from here to the end no later life can begin.
+      const { numUpdatedRows } = await this.#raiseVersion(transaction, operation).executeTakeFirstOrThrow();
+      this.#assertTold(operation, numUpdatedRows);
+      return work(transaction);
     });
     this.#changes.emit(operation);
     return value;
   }
 
+  #raiseVersion(database: Pick<Kysely<Schema>, "updateTable">, operation: string) {
+    const term = this.#term;
+    return database
+      .updateTable("operations")
+      .set({ version: sql<number>`version + 1` })
+      .where("id", "=", operation)
+      .$if(term !== null, (query) => query.where("term", "=", term));
+  }
+
+  #assertTold(operation: string, rows: bigint): void {
+    if (rows === 0n && this.#term !== null) throw new StaleTerm(operation);
+  }
+
   /** The pivot: placement, epoch and the operation's state change together, or not at all. Idempotent. @returns whether it has happened. */
   async commit(operation: string, epoch: number): Promise<boolean> {
-    return this.#change(operation, async (transaction) => {
+    return this.change(operation, async (transaction) => {
       const row = await transaction
         .updateTable("operations")
         .set({ state: "past-pivot" })
         .where("id", "=", operation)
         .where("state", "in", ["open", "past-pivot"])
+        .where("abort_requested", "=", false)
         .returning(["application", "target"])
         .executeTakeFirst();
       if (row === undefined) return false;

@@ -24,7 +24,10 @@ export interface StoredReceipt {
 
 /** The tables of `migrations/*.sql`, which are the source of truth. */
 export interface Schema {
-  installation: { id: Generated<string> };
+  installation: {
+    id: Generated<string>;
+    command_key: ColumnType<PublicKey | null, string | null | undefined, string | null>;
+  };
   clusters: { name: string; manifest: Json<ClusterManifest>; updated_at: Moment };
   storages: { name: string; manifest: Json<StorageManifest>; updated_at: Moment };
   applications: {
@@ -74,11 +77,16 @@ export interface Schema {
     cold: Generated<boolean>;
     plan: string | null;
     abort_requested: Generated<boolean>;
+    halts: Generated<number>;
+    halted_from: Exclude<OperationRowState, "committed" | "rolled-back" | "halted"> | null;
+    decided_halt: Generated<number>;
+    workflow: string | null;
     ledger: Json<DowntimeLedger>;
     started_by: string | null;
     created_at: Moment;
     ended_at: OptionalMoment;
     version: Generated<number>;
+    term: Generated<number>;
   };
   steps: {
     operation: string;
