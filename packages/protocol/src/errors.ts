@@ -35,6 +35,8 @@ export const errorTable = {
   aborted: { status: 409, retry: "never", title: "Somebody had the operation taken back" },
   "past-pivot": { status: 409, retry: "never", title: "The operation is past its point of no return" },
   "not-halted": { status: 409, retry: "never", title: "The operation waits for no decision" },
+  "unknown-plan": { status: 404, retry: "never", title: "There is no such plan" },
+  "plan-stale": { status: 409, retry: "never", title: "Something changed since the plan was made" },
   "in-use": { status: 409, retry: "operator", title: "The record is in use and cannot be changed" },
   "wrong-state": { status: 409, retry: "after", title: "The agent is in another state" },
   "command-conflict": { status: 409, retry: "never", title: "The key was used for another command" },

@@ -1,0 +1,273 @@
+import type { Hook } from "@baton/protocol";
+import { describe, expect, it } from "vitest";
+import {
+  capabilities,
+  fineDeploy,
+  fineMove,
+  fineStart,
+  known,
+  lease,
+  manifest,
+  probe,
+  status,
+  storage,
+  unknown,
+  witness,
+} from "../fakes/fine-facts.ts";
+import { checkPreflight, preflightRules } from "./check-preflight.ts";
+import type {
+  FenceFacts,
+  OrchestratorFacts,
+  PreflightFacts,
+  RecordedFacts,
+  RequestFacts,
+  SourceFacts,
+  StorageFacts,
+  TargetFacts,
+} from "./facts.ts";
+
+const idsOf = (facts: PreflightFacts): readonly string[] => checkPreflight(facts).map(({ id }) => id);
+
+const fine: PreflightFacts = fineMove;
+const asked = (request: Partial<RequestFacts>, facts = fine): PreflightFacts => ({
+  ...facts,
+  request: { ...facts.request, ...request },
+});
+const recorded = (records: Partial<RecordedFacts>, facts = fine): PreflightFacts => ({
+  ...facts,
+  records: { ...facts.records, ...records },
+});
+const source = (change: Partial<SourceFacts>, facts = fine): PreflightFacts => ({
+  ...facts,
+  source: { ...(facts.source ?? fineMove.source), ...change },
+});
+const target = (change: Partial<TargetFacts>, facts = fine): PreflightFacts => ({
+  ...facts,
+  target: { ...fineMove.target, ...change },
+});
+const stored = (change: Partial<StorageFacts>, facts = fine): PreflightFacts => ({
+  ...facts,
+  storage: { ...facts.storage, ...change },
+});
+const fenced = (change: Partial<FenceFacts> = {}, facts = fine): PreflightFacts => ({
+  ...facts,
+  fence: { knowsSourceKey: known(true), ...change },
+});
+const orchestrator = (change: Partial<OrchestratorFacts>): PreflightFacts => ({
+  ...fine,
+  orchestrator: { ...fine.orchestrator, ...change },
+});
+const agent = (change: Partial<typeof status>, facts = fine): PreflightFacts =>
+  source({ status: known({ ...status, ...change }) }, facts);
+const leased = (change: Partial<typeof lease>, facts = fine): PreflightFacts =>
+  stored({ lease: known({ ...lease, ...change }) }, facts);
+const probed = (change: Partial<typeof probe>): PreflightFacts =>
+  stored({ probe: known({ ...probe, ...change }) });
+const witnessed = (change: Partial<typeof witness>, facts = fine): PreflightFacts =>
+  source({ witness: known({ ...witness, ...change }) }, facts);
+const can = (change: Partial<typeof capabilities>) => known({ ...capabilities, ...change });
+const declared = (change: Partial<typeof manifest>, facts = fine): PreflightFacts => {
+  const changed = { ...manifest, ...change };
+  return recorded({ manifest: changed, declared: { manifest: changed, storage } }, facts);
+};
+const hook = (change: Partial<Hook>): PreflightFacts => declared({ hook: { ...manifest.hook, ...change } });
+const keptAs = (change: Partial<typeof storage>, facts = fine): PreflightFacts => {
+  const changed = { ...storage, ...change };
+  return recorded({ storage: changed, declared: { manifest, storage: changed } }, facts);
+};
+const took = (change: Partial<RecordedFacts["last"]>): PreflightFacts =>
+  recorded({ last: { ...fine.records.last, ...change } });
+const ran = (...command: string[]): PreflightFacts =>
+  declared({ workload: { ...manifest.workload, command } });
+const failover = asked({ strategy: "failover" }, fenced());
+const mebibytes = (n: number) => known({ freeBytes: n * 1_048_576, missing: [] });
+const waiting = { for: "a stop", since: "1970-01-01T00:00:00.000Z", until: null, next: "nothing" };
+const other = "pl-00000000000000000009";
+
+/** What each rule finds, alone; or with whatever follows from the same fact. */
+const cases: readonly (readonly [ids: string | readonly string[], facts: PreflightFacts])[] = [
+  ["same-cluster", target({ cluster: "harbor-a" })],
+  ["already-deployed", asked({ kind: "deploy", strategy: null })],
+  ["not-deployed", { ...fine, source: null, storage: fineDeploy.storage, records: fineDeploy.records }],
+  ["operation-open", recorded({ otherOperation: "stop op-1 is open" })],
+  ["application-halted", recorded({ haltedReason: "they contradict each other" })],
+  ["manifest-changed", recorded({ declared: { manifest: { ...manifest, storage: "other" }, storage } })],
+  ["manifest-gone", recorded({ declared: { manifest: null, storage } })],
+  ["storage-changed", recorded({ declared: { manifest, storage: { ...storage, settleMs: 9 } } })],
+  ["storage-gone", recorded({ declared: { manifest, storage: null } })],
+
+  ["source-unreachable", source({ status: unknown("no answer") })],
+  [["source-lost", "strategy-may-lose"], source({ status: unknown("no answer") }, failover)],
+  ["source-not-running", agent({ state: "crashed", ready: false })],
+  ["source-not-ready", agent({ ready: false })],
+  ["source-not-open", agent({ open: false })],
+  [["source-not-resting", "witness-contradicts"], agent({ state: "running" }, fineStart)],
+  ["source-not-resting", agent({ state: "unknown", open: false }, fineStart)],
+  ["source-waiting", agent({ waiting })],
+  ["source-lease-unreadable", agent({ lease: { reachable: false, lost: false, detail: "no route" } })],
+  ["source-lease-unreadable", agent({ lease: { reachable: false, lost: false, detail: null } })],
+  ["source-lease-lost", agent({ lease: { reachable: true, lost: true, detail: null } })],
+  ["source-key-unpinned", source({ isKeyPinned: false })],
+  ["source-capabilities-unseen", source({ capabilities: unknown("no answer") })],
+  ["source-without-witness", source({ capabilities: can({ witnessesFromOutside: false }) })],
+  ["source-through-bucket", source({ capabilities: can({ reachesAgents: false }) })],
+  ["source-unwitnessed", source({ witness: unknown("no answer") })],
+  [["source-out-of-sight", "strategy-may-lose"], source({ witness: unknown("no answer") }, failover)],
+  ["witness-unknown", witnessed({ state: "unknown", detail: "it may not be read" })],
+  ["witness-unknown", witnessed({ state: "unknown" })],
+  ["witness-running", witnessed({ state: "running" }, fineStart)],
+  ["witness-contradicts", witnessed({ state: "terminated" })],
+  ["source-agent-dead", witnessed({ agentAlive: false })],
+
+  ["target-unavailable", target({ check: unknown("no route") })],
+  ["target-capabilities-unseen", target({ capabilities: unknown("no route") })],
+  ["target-without-standby", target({ capabilities: can({ holdsStandby: false }) })],
+  ["target-agents-unreachable", target({ capabilities: can({ reachesAgents: false }) })],
+  ["target-without-witness", target({ capabilities: can({ witnessesFromOutside: false }) })],
+  ["target-room-unseen", target({ room: unknown("the driver cannot look") })],
+  ["target-room-unseen", target({ room: known({ freeBytes: null, missing: [] }) })],
+  ["target-program-missing", target({ room: known({ freeBytes: 2 ** 40, missing: ['program "x"'] }) })],
+  ["target-full", target({ room: mebibytes(1) })],
+  ["target-nearly-full", target({ room: mebibytes(100) })],
+  ["data-key-unreadable", target({ dataKey: unknown("there is no such file") })],
+  ["data-key-temporary", target({ dataKey: known({ isTemporary: true }) })],
+  ["target-own-endpoint", keptAs({ clusters: { "harbor-b": { region: "b" } } })],
+
+  ["lease-unreadable", stored({ lease: unknown("no answer") })],
+  ["lease-missing", stored({ lease: known(null) })],
+  ["lease-missing", recorded({ highestEpoch: 2 }, fineDeploy)],
+  ["lease-foreign", leased({ owner: "them/ledger" })],
+  ["lease-foreign", leased({ application: "other" })],
+  ["lease-holder", leased({ holder: other })],
+  ["lease-not-running", leased({ state: "stopped" })],
+  ["lease-not-running", leased({ state: "fenced" })],
+  ["lease-not-stopped", leased({ state: "fenced" }, fineStart)],
+  ["lease-held", recorded({ highestEpoch: 1 }, leased({ state: "running" }, fineDeploy))],
+  ["lease-epoch", agent({ epoch: 2 })],
+  ["lease-run", agent({ run: { placement: other, instance: "1", counter: 2 } })],
+  ["lease-run", agent({ run: null })],
+  ["lease-newer", recorded({ highestEpoch: 0 })],
+  ["lease-older", recorded({ epoch: 2, highestEpoch: 2 })],
+  ["epochs-running-out", recorded({ highestEpoch: 2_000_000_000 })],
+
+  ["storage-unprobed", stored({ probe: unknown("no answer") })],
+  [
+    "storage-unfit",
+    probed({ tests: [{ name: "create-only", passed: false, required: true, detail: "stored" }] }),
+  ],
+  [
+    "storage-deviates",
+    probed({ tests: [{ name: "versions", passed: false, required: false, detail: "never" }] }),
+  ],
+  ["storage-if-match", probed({ ifMatch: "bare" })],
+  ["storage-clock", probed({ clockSkewMs: -20_000 })],
+  ["storage-clock-refused", probed({ clockSkewMs: 900_000 })],
+  ["storage-clock-unknown", probed({ clockSkewMs: null })],
+  ["control-key-unreadable", stored({ controlKey: unknown("there is no such file") })],
+  ["control-key-temporary", stored({ controlKey: known({ isTemporary: true }) })],
+  ["storage-unlistable", stored({ listing: unknown("denied") })],
+  ["fence-unlistable", stored({ listing: unknown("denied") }, fenced())],
+  ["uploads-unseen", stored({ openUploads: unknown("denied") })],
+  ["uploads-open", stored({ openUploads: known(3) })],
+  ["certificates-unreadable", stored({ certificateDays: unknown("no PEM") })],
+  ["certificates-expired", stored({ certificateDays: known(-1) })],
+  ["certificates-ending", stored({ certificateDays: known(12.5) })],
+  ["storage-plain-http", keptAs({ endpoint: "http://s3.example.com" })],
+  ["storage-plain-http", keptAs({ otherEndpoints: ["http://10.0.0.1:9000"] })],
+  [
+    ["settle-too-short", "kill-without-fence"],
+    stored({ inFlight: known({ ms: 30_000 }) }, hook({ killAllowed: true })),
+  ],
+  ["in-flight-unseen", stored({ inFlight: unknown("no answer") })],
+
+  [["strategy-without-fence", "strategy-may-lose"], asked({ strategy: "failover" })],
+  [["strategy-without-fence", "strategy-may-lose"], asked({ strategy: "force" })],
+  ["strategy-may-lose", failover],
+  ["strategy-halts", asked({ strategy: "halt" })],
+  ["cold-move", asked({ cold: true })],
+  ["kill-without-fence", hook({ killAllowed: true })],
+  ["fence-unreachable", fenced({ knowsSourceKey: unknown("no answer") })],
+  ["fence-without-key", fenced({ knowsSourceKey: known(false) })],
+  [["fence-unmeasured", "strategy-may-lose"], stored({ inFlight: known(null) }, failover)],
+  [["fence-unmeasured", "strategy-may-lose"], stored({ inFlight: known({ ms: null }) }, failover)],
+  ["fence-not-ready", stored({ inFlight: known(null) }, fenced())],
+
+  ["hook-too-long", hook({ graceMs: 3_595_000 })],
+  ["grace-too-short", took({ stopMs: 9_000 })],
+  [["hook-kills-server", "kill-without-fence"], hook({ preset: "redis", killAllowed: true })],
+  ["hook-without-drain", hook({ drain: null })],
+  ["hook-preset", ran("/usr/bin/redis-server")],
+  ["hook-runner", ran("npm", "start")],
+  ["data-stays-behind", hook({ dataDirectories: ["/var/lib/ledger"] })],
+  ["readiness-too-short", took({ startMs: 40_000 })],
+  ["readiness-tight", took({ startMs: 25_000 })],
+  ["verify-missing", declared({ verify: undefined })],
+  ["verify-reads-only", declared({ verify: { method: "GET", path: "/", timeoutMs: 1 } })],
+  ["agent-version", agent({ agentVersion: "0.0.9" })],
+
+  ["state-unwritable", orchestrator({ stateFreeBytes: unknown("EACCES") })],
+  ["state-full", orchestrator({ stateFreeBytes: known(1) })],
+];
+
+describe("preflight", () => {
+  it.each([
+    ["a migration", fine],
+    ["a deployment", fineDeploy],
+    ["a start", fineStart],
+  ])("finds nothing in %s where everything is as it must be", (_what, facts) => {
+    expect(checkPreflight(facts)).toEqual([]);
+  });
+
+  it.each(cases)("finds %s", (ids, facts) => {
+    expect(idsOf(facts).toSorted()).toEqual([ids].flat().toSorted());
+    for (const { detail, means, fix } of checkPreflight(facts))
+      expect([detail, means, fix].every((text) => /^[^\n]+[^\n.]$/.test(text))).toBe(true);
+  });
+
+  it("has a case for every rule, each with an id of its own", () => {
+    const ids = preflightRules.map(({ id }) => id);
+    expect(new Set(ids).size).toBe(ids.length);
+    expect([...new Set(cases.flatMap(([found]) => found))].toSorted()).toEqual(ids.toSorted());
+  });
+
+  it("says what blocks first", () => {
+    const facts = asked({ strategy: "halt" }, agent({ open: false, ready: false }));
+    expect(checkPreflight(facts).map(({ severity }) => severity)).toEqual(["blocking", "warning", "info"]);
+  });
+
+  it("takes a fact that was not seen for fine in no place", () => {
+    const blind = (part: object): object =>
+      Object.fromEntries(
+        Object.entries(part).map(([key, value]: [string, unknown]) => [
+          key,
+          typeof value === "object" && value !== null && "known" in value ? unknown("not seen") : value,
+        ]),
+      );
+    for (const facts of [fine, failover, fineDeploy, fineStart, fenced()])
+      for (const part of ["source", "target", "storage", "fence", "orchestrator"] as const) {
+        const seen = facts[part];
+        if (seen === null) continue;
+        for (const key of Object.keys(seen)) {
+          const facet = { [key]: (seen as unknown as Record<string, unknown>)[key] };
+          const hidden = blind(facet);
+          if (JSON.stringify(hidden) === JSON.stringify(facet)) continue;
+          const without = { ...facts, [part]: { ...seen, ...hidden } };
+          expect([part, key, idsOf(without).length]).not.toEqual([part, key, idsOf(facts).length]);
+        }
+      }
+  });
+
+  it("lets pass what another part makes up for", () => {
+    const unseenSource = source({ capabilities: can({ witnessesFromOutside: false }) }, failover);
+    expect(idsOf(witnessed({ state: "unknown" }, unseenSource))).toEqual(["strategy-may-lose"]);
+    const served = keptAs({ credentials: { ...storage.credentials, delivery: "endpoint" } });
+    expect(idsOf(target({ dataKey: known({ isTemporary: true }) }, served))).toEqual([]);
+    expect(idsOf(target({ capabilities: can({ holdsStandby: false }) }, asked({ cold: true })))).toEqual([
+      "cold-move",
+    ]);
+    expect(idsOf(keptAs({ endpoint: "http://127.0.0.1:9000" }))).toEqual([]);
+    expect(idsOf(took({ stopMs: null, startMs: null }))).toEqual([]);
+    expect(idsOf(stored({ inFlight: known(null) }))).toEqual([]);
+    expect(idsOf(stored({ inFlight: known(null) }, fenced({}, fineDeploy)))).toEqual([]);
+  });
+});
