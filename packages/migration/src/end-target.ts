@@ -1,4 +1,12 @@
-import { AppError, type Decision, type Outcome, type Receipt, type Run, commandKey } from "@baton/protocol";
+import {
+  AppError,
+  type Decision,
+  type Outcome,
+  type Receipt,
+  type Run,
+  commandKey,
+  sameRun,
+} from "@baton/protocol";
 import type { LeaseView } from "@baton/storage";
 import { decideHandover, noFence } from "./handover-table.ts";
 import type { DeployInput, DeployPorts } from "./ports.ts";
@@ -13,13 +21,21 @@ export interface TargetEnd {
   readonly ended: { readonly holder: string; readonly epoch: number; readonly run: Run | null } | null;
 }
 
-/** After this the target neither runs nor can start with what it was given: it stopped with proof, or it burned its grant. */
-export async function endTarget({ operation, input, ports, override, signal }: UndoCtx): Promise<TargetEnd> {
+/**
+ * After this the target neither runs nor can start with what it was given: it stopped with proof, or it burned its grant.
+ *
+ * @param before the last run of a target that had run before it was given anything.
+ */
+export async function endTarget(
+  { operation, input, ports, override, signal }: UndoCtx,
+  before: Run | null = null,
+): Promise<TargetEnd> {
   const view = await knownLease(ports, signal);
   const { epoch, grant, holder, run: lastRun } = view.lease;
   if (holder !== ports.target.placement) return { view, ended: null };
   // An agent that did not hear the store's answer counts the grant as used, whatever the lease says: then its run is stopped, not the grant burned.
-  const run = grant === null ? lastRun : (await ports.target.status(signal)).run;
+  const known = grant === null ? lastRun : (await ports.target.status(signal)).run;
+  const run = grant !== null && sameRun(known, before) ? null : known;
   if (run !== null) {
     const key = commandKey({ operation, step: "stop-target", attempt: 1, run });
     const deadlineMs = stopBudgetMs(input);

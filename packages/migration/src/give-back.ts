@@ -40,7 +40,8 @@ export async function planGiveBack(ctx: UndoCtx): Promise<GiveBack> {
   if (earlier !== null) return earlier;
   const budgetMs = stopBudgetMs(input);
   const ended = await endedStop(ports, intent, budgetMs, signal);
-  const wentOn = (intents["fence"] as PlannedFence | undefined)?.isNeeded === true || "handOver" in intents;
+  const wasFenced = (intents["fence"] as PlannedFence | undefined)?.isNeeded === true;
+  const wentOn = wasFenced || "handOver" in intents || "release" in intents;
   if (ended === null && !wentOn) return { kind: "serving" };
   // It was given up for lost and is there after all, with a key that was taken away and perhaps without the lease.
   const stopped = ended ?? (await stopOnceMore(ctx, intent));

@@ -1,7 +1,16 @@
 import type { AgentStatus } from "@baton/protocol";
 import type { Lease, ProbeResult, ProbeTest } from "@baton/storage";
 import { describe, expect, it } from "vitest";
-import { type PreflightFacts, checkPreflight } from "./preflight-rules.ts";
+import {
+  type PlacementFacts,
+  type RestingFacts,
+  type StorageFacts,
+  type TargetFacts,
+  checkGone,
+  checkMove,
+  checkStart,
+  checkStop,
+} from "./preflight-rules.ts";
 
 const source = "pl-00000000000000000001";
 const run = { placement: source, instance: "1", counter: 1 };
@@ -40,7 +49,8 @@ const probeWith = (...tests: ProbeTest[]): ProbeResult => ({
   ifMatch: "quoted",
   tests,
 });
-const fine: PreflightFacts = {
+type Facts = PlacementFacts & StorageFacts & TargetFacts;
+const fine: Facts = {
   application: "ledger",
   owner: "me/ledger",
   source,
@@ -54,7 +64,7 @@ const fine: PreflightFacts = {
   trouble: [],
 };
 
-const cases: readonly (readonly [string, Partial<PreflightFacts>])[] = [
+const cases: readonly (readonly [string, Partial<Facts>])[] = [
   ["same-cluster", { targetCluster: "harbor-a" }],
   ["target-unavailable", { targetReachable: false, trouble: ["no route"] }],
   ["source-unreachable", { status: null, trouble: ["no answer"] }],
@@ -77,20 +87,70 @@ const cases: readonly (readonly [string, Partial<PreflightFacts>])[] = [
   ["storage-if-match", { ifMatch: "bare" }],
 ];
 
-describe("preflight", () => {
+describe("preflight of a move", () => {
   it("finds nothing where everything is as it must be", () => {
-    expect(checkPreflight(fine)).toEqual([]);
+    expect(checkMove(fine)).toEqual([]);
   });
 
   it("lets a deviation of the store pass that is no reason to refuse it", () => {
     const probe = probeWith({ name: "versions", passed: false, required: false, detail: "never" });
-    expect(checkPreflight({ ...fine, probe })).toEqual([]);
+    expect(checkMove({ ...fine, probe })).toEqual([]);
   });
 
   it.each(cases)("finds %s", (id, change) => {
-    const findings = checkPreflight({ ...fine, ...change });
+    const findings = checkMove({ ...fine, ...change });
     expect(findings.map((finding) => finding.id)).toEqual([id]);
     expect(findings[0]?.detail).not.toBe("");
     expect(findings[0]?.fix).not.toBe("");
+  });
+});
+
+describe("preflight of a stop", () => {
+  it("asks the same of the source and the storage, and nothing of a target", () => {
+    for (const [id, change] of cases) {
+      const isTargets = id === "same-cluster" || id === "target-unavailable";
+      const found = checkStop({ ...fine, ...change }).map((finding) => finding.id);
+      expect(found).toEqual(isTargets ? [] : [id]);
+    }
+  });
+});
+
+describe("preflight of what does not run", () => {
+  const resting: RestingFacts & StorageFacts = {
+    ...fine,
+    status: { ...status, state: "stopped", ready: false },
+    lease: { ...lease, state: "stopped" },
+    witness: "terminated",
+  };
+  const restingCases: readonly (readonly [string, Partial<RestingFacts>])[] = [
+    ["source-unreachable", { status: null, trouble: ["no answer"] }],
+    ["source-not-resting", { status }],
+    ["source-not-resting", { status: { ...status, state: "unknown" } }],
+    ["lease-missing", { lease: null }],
+    ["lease-foreign", { lease: { ...lease, state: "stopped", owner: "them/ledger" } }],
+    ["lease-holder", { lease }],
+    ["lease-holder", { lease: { ...lease, state: "fenced" } }],
+    ["lease-holder", { lease: { ...lease, state: "stopped", holder: "pl-00000000000000000009" } }],
+    ["witness-unsure", { witness: "running" }],
+    ["witness-unsure", { witness: "unknown", trouble: ["it may not be read"] }],
+    ["witness-unsure", { witness: null, trouble: ["no answer"] }],
+  ];
+
+  it.each(["held", "stopped", "crashed"] as const)("finds nothing where the agent is %s", (state) => {
+    const facts = { ...resting, status: { ...status, state } };
+    expect([...checkStart(facts), ...checkGone(facts)]).toEqual([]);
+  });
+
+  it.each(restingCases)("finds %s", (id, change) => {
+    for (const check of [checkStart, checkGone]) {
+      const findings = check({ ...resting, ...change });
+      expect(findings.map((finding) => finding.id)).toEqual([id]);
+      expect(findings[0]?.detail).toMatch(/harbor-a|lease/);
+    }
+  });
+
+  it("asks for a fit storage where it shall start, not where it shall go", () => {
+    expect(checkStart({ ...resting, ifMatch: "bare" })).toMatchObject([{ id: "storage-if-match" }]);
+    expect(checkGone({ ...resting, probe: null } as RestingFacts)).toEqual([]);
   });
 });

@@ -173,8 +173,8 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
   /** Who was ever given which epoch, by what the bucket accepted. */
   const holders = (): ReadonlyMap<number, ReadonlySet<string>> => {
     const all = new Map<number, Set<string>>();
-    for (const { method, body } of bucket.commits) {
-      if (method !== "put") continue;
+    for (const { method, key, body } of bucket.commits) {
+      if (method !== "put" || key !== leaseKey(prefix)) continue;
       const { epoch, holder } = JSON.parse(body) as Lease;
       all.set(epoch, (all.get(epoch) ?? new Set()).add(holder));
     }
