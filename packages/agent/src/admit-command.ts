@@ -41,6 +41,7 @@ export function admitStop(facts: Facts, verified: StopCommand, receivedAt: strin
     run: command.run,
     receivedAt,
     deadlineMs: command.deadlineMs,
+    kill: command.kill,
     late: run.end !== null,
     confirmation: "pending",
   });
@@ -143,15 +144,33 @@ export function admitKeys(facts: Facts, verified: KeysCommand): Facts {
   return withNonce(facts, verified);
 }
 
-/** The nonce is kept until no clock within the tolerance could take the token any more. */
-export function withNonce(
-  facts: Facts,
-  { nonce, expiresAt }: VerifiedCommand,
-  nowSeconds = Date.now() / 1000,
-): Facts {
+/** The nonce is kept until no clock within the tolerance could take the token any more; with it, which life of the operation sent it. */
+export function withNonce(facts: Facts, verified: VerifiedCommand, nowSeconds = Date.now() / 1000): Facts {
+  const { nonce, expiresAt } = verified;
   const kept = Object.entries(facts.nonces).filter(([, until]) => until >= nowSeconds);
-  return { ...facts, nonces: { ...Object.fromEntries(kept), [nonce]: expiresAt + nonceMarginSeconds } };
+  return {
+    ...withTerm(facts, verified),
+    nonces: { ...Object.fromEntries(kept), [nonce]: expiresAt + nonceMarginSeconds },
+  };
 }
+
+/** Keeps the newest term of the operation; those of so many other operations stay. */
+export function withTerm(facts: Facts, { command, term }: VerifiedCommand): Facts {
+  if (!("operation" in command) || term <= termOf(facts, command.operation)) return facts;
+  const others = Object.entries(facts.terms).filter(([operation]) => operation !== command.operation);
+  return { ...facts, terms: Object.fromEntries([...others.slice(-63), [command.operation, term]]) };
+}
+
+/** Somebody who was paused wakes up and goes on, while another has long taken over. @throws AppError `stale-term` */
+export function refuseStaleTerm(facts: Facts, { command, term }: VerifiedCommand): void {
+  if ("operation" in command && term < termOf(facts, command.operation))
+    throw new AppError(
+      "stale-term",
+      "cannot accept the command: a later life of its operation has commanded already",
+    );
+}
+
+const termOf = ({ terms }: Facts, operation: string): number => terms[operation] ?? 0;
 
 const nonceMarginSeconds = 60;
 

@@ -5,14 +5,14 @@ import {
   type VerifiedCommand,
   verifyCommand,
 } from "@baton/protocol";
-import { withNonce } from "./admit-command.ts";
+import { refuseStaleTerm, withNonce, withTerm } from "./admit-command.ts";
 import type { Journal } from "./journal.ts";
 
 /** Lets each command token through once. */
 export interface CommandGate {
   /**
    * @param authorization the header, `Bearer <token>`
-   * @throws AppError `unauthenticated`, `token-expired`, `token-foreign`, `token-replayed`
+   * @throws AppError `unauthenticated`, `token-expired`, `token-foreign`, `token-replayed`, `stale-term`
    */
   pass<K extends Command["kind"]>(authorization: string | undefined, kind: K): Promise<PassedCommand<K>>;
   /** Keeps the nonce of a refused command; an accepted one's is written with what it changed. */
@@ -62,6 +62,11 @@ export function createCommandGate(deps: {
           "token-replayed",
           "cannot accept the command: its token was used before; send a new one",
         );
+      refuseStaleTerm(journal.facts, verified);
+      const { command } = verified;
+      // What joins an operation that is there writes nothing else.
+      if ("key" in command && Object.hasOwn(journal.facts.operations, command.key))
+        await journal.update((facts) => withTerm(facts, verified));
       return verified as PassedCommand<K>;
     },
     async keepNonce(verified) {

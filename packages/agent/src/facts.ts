@@ -61,6 +61,8 @@ export interface OperationRecord {
   readonly grant: string | null;
   readonly receivedAt: string;
   readonly deadlineMs: number;
+  /** SIGKILL may end this stop, though the hook does not say so. */
+  readonly kill?: boolean | undefined;
   /** The run had ended before this stop was accepted. */
   readonly late: boolean;
   readonly progress:
@@ -97,6 +99,8 @@ export interface Facts {
   readonly epoch: number;
   /** Used command nonces with the second (since 1970) after which they may be forgotten. */
   readonly nonces: Readonly<Record<string, number>>;
+  /** The newest life that commanded, by the operation's id; of the last operations. */
+  readonly terms: Readonly<Record<string, number>>;
   readonly operations: Readonly<Record<string, OperationRecord>>;
   /** Keys of stops that must never be executed. */
   readonly withdrawn: readonly string[];
@@ -115,6 +119,7 @@ export const noFacts: Facts = {
   version: 1,
   epoch: 0,
   nonces: {},
+  terms: {},
   operations: {},
   withdrawn: [],
   burnedGrants: [],

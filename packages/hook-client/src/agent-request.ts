@@ -18,6 +18,11 @@ export interface AgentAddress {
   readonly url: string;
   readonly placement: string;
   readonly signingKey: PrivateKey;
+  /**
+   * Which life of an orchestrator's operation asks, asked anew for each try: the agent refuses a lower one than it has seen for the operation. What
+   * it throws ends the call.
+   */
+  readonly term?: (() => Promise<number>) | undefined;
   readonly dispatcher?: Dispatcher | undefined;
   /** 6 retries, 20 ms to 1 s apart, unless given. */
   readonly retry?: RetryLimits | undefined;
@@ -65,8 +70,10 @@ const isPassing = (error: unknown): boolean =>
   isAppError(error) && (error.code === "agent-unreachable" || error.code === "agent-failed");
 
 async function tryOnce(address: AgentAddress, call: AgentCall): Promise<unknown> {
+  const term = await address.term?.();
   const token = await signCommand({
     key: address.signingKey,
+    term,
     placement: address.placement,
     epoch: call.epoch,
     command: typeof call.command === "function" ? call.command() : call.command,

@@ -66,6 +66,7 @@ describe("a command token", () => {
     expect(verified).toEqual({
       command,
       epoch: 3,
+      term: 0,
       nonce: expect.stringMatching(/^[0-9a-f]{32}$/),
       expiresAt: issuedAt + commandLifeSeconds + commandClockToleranceSeconds,
     });

@@ -20,7 +20,14 @@ const bodyHash = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
  * nothing.
  */
 export const commandSchema = variant("kind", [
-  strictObject({ kind: v.literal("stop"), ...keyed, run: runSchema, deadlineMs }),
+  strictObject({
+    kind: v.literal("stop"),
+    ...keyed,
+    run: runSchema,
+    deadlineMs,
+    /** SIGKILL may follow the last signal, whatever the hook says. */
+    kill: v.optional(v.boolean()),
+  }),
   strictObject({
     kind: v.literal("start"),
     ...keyed,
@@ -53,13 +60,16 @@ export const keysBodySchema = strictObject({ key: accessKeySchema });
 const claimsSchema = object({
   jti: v.pipe(v.string(), v.minCodePoints(16)),
   epoch: epochSchema,
+  term: v.optional(v.pipe(integer, v.minValue(0)), 0),
   command: commandSchema,
 });
 
-/** A verified command; the caller still has to refuse a `nonce` it has seen and an `epoch` older than it knows. */
+/** A verified command; the caller still has to refuse a `nonce` it has seen, and an `epoch` or `term` older than it knows. */
 export interface VerifiedCommand {
   readonly command: Command;
   readonly epoch: number;
+  /** Which life of the operation asked: one lower than was seen for it is refused as well. 0 where nobody counts. */
+  readonly term: number;
   readonly nonce: string;
   /** Seconds since 1970, by the verifier's clock: from then on the token is refused, and its nonce may be forgotten. */
   readonly expiresAt: number;
@@ -92,6 +102,7 @@ export interface SignCommandParams {
   readonly placement: string;
   readonly epoch: number;
   readonly command: Command;
+  readonly term?: number | undefined;
   /** At least 16 characters; a new one unless given. */
   readonly nonce?: string | undefined;
   readonly now?: Date | undefined;
@@ -112,6 +123,7 @@ export async function signCommand(params: SignCommandParams): Promise<string> {
     iat: issuedAt,
     exp: issuedAt + commandLifeSeconds,
     epoch: params.epoch,
+    term: params.term,
     command,
   };
   return signJws({ type: tokenType, payload: JSON.stringify(claims), key: params.key });
@@ -135,8 +147,8 @@ export async function verifyCommand(params: VerifyCommandParams): Promise<Verifi
     const { payload } = verifyJws({ type: tokenType, jws: token, key, longest: longestToken });
     const claims: unknown = JSON.parse(payload);
     const exp = checkToken(claims, placement, Math.floor(now.getTime() / 1000));
-    const { command, epoch, jti } = readClaims(claims);
-    return { command, epoch, nonce: jti, expiresAt: exp + commandClockToleranceSeconds };
+    const { command, epoch, term, jti } = readClaims(claims);
+    return { command, epoch, term, nonce: jti, expiresAt: exp + commandClockToleranceSeconds };
   } catch (error) {
     throw isAppError(error) ? error : refuse("unauthenticated", "is not valid", error);
   }
