@@ -1,9 +1,12 @@
 import { setTimeout as pause } from "node:timers/promises";
 import {
   AppError,
+  type AuditEntry,
   accepts,
+  auditEntrySchema,
   type InventoryRequest,
   type Manifest,
+  type NewToken,
   type Operation,
   type OperationRequest,
   type ProbeRequest,
@@ -11,14 +14,18 @@ import {
   type RotationRequest,
   type Route,
   type StorageView,
+  type TokenRequest,
+  type TokenView,
   fromProblem,
   manifestSchemas,
+  newTokenSchema,
   operationSchema,
   parseAs,
   problemSchema,
   rotationSchema,
   routeSchema,
   storageViewSchema,
+  tokenViewSchema,
 } from "@baton/protocol";
 import { type Inventory, inventorySchema } from "@baton/storage/inventory";
 import { type CallResult, type HttpCall, callOnce } from "./http-call.ts";
@@ -38,10 +45,15 @@ const collections = { cluster: "clusters", storage: "storages", application: "ap
 export interface BatonClientOptions {
   /** The orchestrator's: "http://127.0.0.1:7420". */
   readonly url: string;
-  /** The admin token. */
   readonly token: string;
   /** How long a watch goes on without an answer before it gives up, in ms. */
   readonly outageMs?: number | undefined;
+}
+
+export interface AuditPage {
+  readonly limit?: number | undefined;
+  /** Entries older than the one of this id. */
+  readonly before?: number | undefined;
 }
 
 /**
@@ -69,6 +81,13 @@ export interface BatonClient {
   /** Everything below the storage's prefix; `save` is a file of the orchestrator's machine. */
   takeInventory(name: string, request: InventoryRequest, signal?: AbortSignal): Promise<Inventory>;
   removeStorage(name: string, signal?: AbortSignal): Promise<void>;
+  /** Not idempotent: after an answer that got lost the token cannot be told any more, and the error says so. */
+  createToken(request: TokenRequest, signal?: AbortSignal): Promise<NewToken>;
+  /** By name. */
+  tokens(signal?: AbortSignal): Promise<readonly TokenView[]>;
+  revokeToken(name: string, signal?: AbortSignal): Promise<void>;
+  /** Newest first. */
+  audit(page: AuditPage, signal?: AbortSignal): Promise<readonly AuditEntry[]>;
   /** Whether an orchestrator answers there at all; never throws for one that does not. */
   livez(signal?: AbortSignal): Promise<boolean>;
 }
@@ -82,6 +101,13 @@ export function createBatonClient({ url, token, outageMs = 60_000 }: BatonClient
     callOnce({ url: new URL(path, url), method, token, deadlineMs: answerMs, ...options });
   const get = async (path: string, signal: AbortSignal | undefined): Promise<unknown> =>
     contentOf(await call("GET", path, { signal }), url);
+
+  const remove = async (path: string, signal: AbortSignal | undefined): Promise<void> => {
+    const result = await call("DELETE", path, { signal });
+    if (result.kind === "answered" && result.status === 204) return;
+    contentOf(result, url); // throws, but for an answer that a removal does not have
+    throw new AppError("internal", `cannot read the answer of ${url}: it says nothing of a removal`);
+  };
 
   return {
     async apply(manifest, signal) {
@@ -174,11 +200,32 @@ export function createBatonClient({ url, token, outageMs = 60_000 }: BatonClient
       return parseAnswer(inventorySchema, contentOf(result, url));
     },
 
-    async removeStorage(name, signal) {
-      const result = await call("DELETE", pathOfStorage(name), { signal });
-      if (result.kind === "answered" && result.status === 204) return;
-      contentOf(result, url); // throws, but for an answer that a removal does not have
-      throw new AppError("internal", `cannot read the answer of ${url}: it says nothing of a removal`);
+    removeStorage: (name, signal) => remove(pathOfStorage(name), signal),
+
+    async createToken(request, signal) {
+      const result = await call("POST", "/v1/tokens", { body: request, signal });
+      if (result.kind === "unreachable" && result.maybeTaken)
+        throw new AppError(
+          "orchestrator-unreachable",
+          `cannot say whether token ${request.name} was created: ${result.why}; see \`baton token list\`, and revoke it there: it cannot be shown any more`,
+          { cause: result.cause },
+        );
+      return parseAnswer(newTokenSchema, contentOf(result, url));
+    },
+
+    async tokens(signal) {
+      const items = itemsOf(await get("/v1/tokens", signal));
+      return items.map((item) => parseAnswer(tokenViewSchema, item));
+    },
+
+    revokeToken: (name, signal) => remove(`/v1/tokens/${encodeURIComponent(name)}`, signal),
+
+    async audit(page, signal) {
+      const query = new URLSearchParams();
+      for (const [name, value] of Object.entries(page))
+        if (value !== undefined) query.set(name, String(value));
+      const items = itemsOf(await get(`/v1/audit${query.size === 0 ? "" : `?${query.toString()}`}`, signal));
+      return items.map((item) => parseAnswer(auditEntrySchema, item));
     },
 
     async livez(signal) {

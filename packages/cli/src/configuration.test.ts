@@ -24,6 +24,7 @@ describe("readConfiguration", () => {
   it("reads everything else and freezes it", () => {
     const env = {
       BATON_DATABASE_URL: "postgres://x/y",
+      BATON_TOKEN: "baton_x",
       BATON_LOG_LEVEL: "debug",
       BATON_FAULT: "kill@stop",
       BATON_PROBE_EVERY_MS: "60000",
@@ -32,6 +33,7 @@ describe("readConfiguration", () => {
     const configuration = readConfiguration({ ...env, BATON_AGENT_COMMAND: '["node","agent.ts"]' }, user);
     expect(configuration).toMatchObject({
       databaseUrl: "postgres://x/y",
+      token: "baton_x",
       logLevel: "debug",
       fault: "kill@stop",
       probeEveryMs: 60_000,

@@ -9,6 +9,8 @@ export interface Configuration {
   readonly stateDirectory: string;
   /** A Postgres server to use instead of the embedded one. */
   readonly databaseUrl: string | undefined;
+  /** A token to use instead of the one in the state directory: never an argument, which everybody on the machine can read. */
+  readonly token: string | undefined;
   readonly logLevel: LogLevel;
   /** Undefined: the agent of this installation. */
   readonly agentCommand: readonly string[] | undefined;
@@ -33,6 +35,7 @@ export function readConfiguration(env: Readonly<NodeJS.ProcessEnv>, user: User):
     stateDirectory:
       state === undefined ? defaultStateDirectory(read("XDG_STATE_HOME"), user) : resolve(state),
     databaseUrl: read("BATON_DATABASE_URL"),
+    token: read("BATON_TOKEN"),
     logLevel: parseLogLevel(read("BATON_LOG_LEVEL") ?? "info"),
     agentCommand: agentCommand === undefined ? undefined : parseCommand(agentCommand),
     fault: read("BATON_FAULT"),

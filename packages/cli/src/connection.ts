@@ -6,27 +6,36 @@ import { type BatonClient, createBatonClient } from "./client.ts";
 export interface ConnectionOptions {
   readonly url?: string | undefined;
   readonly tokenFile?: string | undefined;
+  /** From the environment; a file that is named goes first. */
+  readonly token?: string | undefined;
   readonly stateDirectory: string;
 }
 
 /** A client of the orchestrator that the options name, or of the one that wrote the state directory. */
-export async function connect({ url, tokenFile, stateDirectory }: ConnectionOptions): Promise<BatonClient> {
+export async function connect(options: ConnectionOptions): Promise<BatonClient> {
+  const { url, stateDirectory } = options;
   const urlFile = join(stateDirectory, "url");
   const address = url ?? (await readLine(urlFile, "the orchestrator's address", "--url"));
   if (!URL.canParse(address) || !/^https?:$/.test(new URL(address).protocol))
     throw new AppError("invalid-configuration", `cannot use ${address}: it is not an http or https URL`);
-  const token = await readLine(
-    tokenFile ?? join(stateDirectory, "admin-token"),
-    "the admin token",
-    "--token-file",
-  );
-  return createBatonClient({ url: address, token });
+  return createBatonClient({ url: address, token: await readToken(options) });
 }
+
+async function readToken({ tokenFile, token, stateDirectory }: ConnectionOptions): Promise<string> {
+  if (tokenFile !== undefined) return readLine(tokenFile, "the token", "another --token-file");
+  if (token === undefined)
+    return readLine(join(stateDirectory, "admin-token"), "the admin token", "--token-file");
+  if (isWord(token)) return token;
+  throw new AppError("invalid-configuration", "cannot use BATON_TOKEN: it is not one printable word");
+}
+
+/** What can stand in a header. */
+const isWord = (text: string): boolean => /^[\x21-\x7e]+$/.test(text);
 
 async function readLine(file: string, what: string, option: string): Promise<string> {
   try {
     const text = (await readFile(file, "utf8")).trim();
-    if (/^[\x21-\x7e]+$/.test(text)) return text;
+    if (isWord(text)) return text;
   } catch (cause) {
     const missing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
     throw new AppError(

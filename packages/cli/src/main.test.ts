@@ -295,6 +295,7 @@ describe("an error", () => {
     ["no command", [], 2, "no command is given; see `baton --help`"],
     ["an unknown command", ["sail"], 2, "unknown command 'sail'"],
     ["a missing option", ["deploy", "ledger"], 2, "required option '--to <cluster>' not specified"],
+    ["a token without a role", ["token", "create", "ci"], 2, "required option '--role <role>' not specified"],
     [
       "a wrong format",
       ["route", "x", "--output", "xml"],

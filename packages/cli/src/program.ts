@@ -1,7 +1,9 @@
+import { roles } from "@baton/protocol";
 import { Command, Option } from "commander";
 import { apply } from "./commands/apply.ts";
 import { compareInventories, takeInventory } from "./commands/inventory.ts";
 import { type WatchOptions, listOperations, showOperation, startOperation } from "./commands/operation.ts";
+import { showAudit } from "./commands/audit.ts";
 import { showRoute } from "./commands/route.ts";
 import type { CommandContext } from "./commands/session.ts";
 import {
@@ -12,7 +14,9 @@ import {
   rotateKeys,
   showStorage,
 } from "./commands/storage.ts";
+import { createToken, listTokens, revokeToken } from "./commands/token.ts";
 import { up } from "./commands/up.ts";
+import { parseLife } from "./life.ts";
 import { parseListenAddress } from "./listen-address.ts";
 
 /**
@@ -31,7 +35,10 @@ export function createProgram(context: CommandContext, setStatus: (status: numbe
         .default("text"),
     )
     .option("--url <url>", "the orchestrator's address (default: from the state directory)")
-    .option("--token-file <file>", "a file with the admin token (default: from the state directory)");
+    .option(
+      "--token-file <file>",
+      "a file with a token (default: $BATON_TOKEN, or the admin token in the state directory)",
+    );
 
   program
     .command("up")
@@ -81,6 +88,7 @@ export function createProgram(context: CommandContext, setStatus: (status: numbe
     .action((_options, command: Command) => listOperations(context, command.optsWithGlobals()));
 
   addStorageCommands(program, context, setStatus);
+  addAccessCommands(program, context);
 
   program
     .command("route")
@@ -159,4 +167,41 @@ function addStorageCommands(
     .action((name: string, _options, command: Command) =>
       removeStorage(context, name, command.optsWithGlobals()),
     );
+}
+
+function addAccessCommands(program: Command, context: CommandContext): void {
+  const token = program.command("token").description("who may use the API: create, list, revoke tokens");
+  token
+    .command("create")
+    .description("make a token; it is shown once")
+    .argument("<name>")
+    .addOption(
+      new Option("--role <role>", "what it may: look, also operate, or also administer")
+        .choices(roles)
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option("--expires <time>", "its end, from now: 90m, 12h, 30d (default: none)").argParser(parseLife),
+    )
+    .option("--save <file>", "write it to this new file, which only you can read, instead of showing it")
+    .action((name: string, _options, command: Command) =>
+      createToken(context, name, command.optsWithGlobals()),
+    );
+  token
+    .command("list")
+    .description("every token: its name, what it may, who made it, and its end")
+    .action((_options, command: Command) => listTokens(context, command.optsWithGlobals()));
+  token
+    .command("revoke")
+    .description("end a token, at once and for good")
+    .argument("<name>")
+    .action((name: string, _options, command: Command) =>
+      revokeToken(context, name, command.optsWithGlobals()),
+    );
+  program
+    .command("audit")
+    .description("who asked for which change, and what came of it; newest first")
+    .addOption(new Option("--limit <count>", "how many, up to 1000 (default: 100)").argParser(Number))
+    .addOption(new Option("--before <id>", "only those that are older than this entry").argParser(Number))
+    .action((_options, command: Command) => showAudit(context, command.optsWithGlobals()));
 }

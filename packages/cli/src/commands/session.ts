@@ -36,10 +36,10 @@ export interface Session {
 }
 
 export async function openSession(context: CommandContext, options: GlobalOptions): Promise<Session> {
-  const { stateDirectory, terminalMoves } = context.configure();
+  const { stateDirectory, token, terminalMoves } = context.configure();
   const json = options.output === "json";
   return {
-    client: await connect({ stateDirectory, ...options }),
+    client: await connect({ stateDirectory, token, ...options }),
     json,
     interactive: context.stdout.isTTY === true && terminalMoves,
     context,

@@ -1,5 +1,5 @@
 import type { HandedOver, ProbeRecord, Rotation, StorageManifest, StorageView } from "@baton/protocol";
-import { type Paint, fit, formatMs, oneLine, plain, wrap } from "./text.ts";
+import { type Paint, fit, formatMs, oneLine, plain, stamp, wrap } from "./text.ts";
 
 export interface StorageLinesOptions {
   /** Columns of the terminal. */
@@ -240,8 +240,6 @@ function inFlightOf({ inFlight, manifest }: StorageView, now: number): string {
   if (inFlight.ms === null) return `no bound was found (${when})`;
   return `the rest of a body is waited for ${formatMs(inFlight.ms)} (${when})`;
 }
-
-const stamp = (moment: string): string => `${moment.slice(0, 10)} ${moment.slice(11, 19)} UTC`;
 
 /** "3 min ago"; in whole units, rounded down. */
 function ago(moment: string, now: number): string {

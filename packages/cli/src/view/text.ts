@@ -16,6 +16,20 @@ export function formatMs(ms: number): string {
   return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, "0")} s`;
 }
 
+/** "2026-01-02 03:04:05 UTC". */
+export const stamp = (moment: string): string => `${moment.slice(0, 10)} ${moment.slice(11, 19)} UTC`;
+
+/** Rows of cells as lines, each column as wide as its widest cell. */
+export function columns(rows: readonly (readonly string[])[]): readonly string[] {
+  const width = (column: number): number => Math.max(...rows.map((row) => row[column]?.length ?? 0));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(width(column)))
+      .join("  ")
+      .trimEnd(),
+  );
+}
+
 /** One printable line, whatever was in it: details come from applications and platforms, and go to a terminal. */
 export function oneLine(text: string): string {
   return stripVTControlCharacters(text)
