@@ -24,6 +24,8 @@ export interface StopOrder {
   readonly epoch: number;
   readonly deadline: Deadline;
   readonly firstScan?: Promise<TreeScan> | undefined;
+  /** SIGKILL may follow the last signal, whatever the hook says. */
+  readonly kill?: boolean | undefined;
   /** `itself`: the application had ended by itself, only what is left of it is stopped. */
   readonly by: "stop" | "platform" | "itself";
 }
@@ -162,7 +164,7 @@ export function createRunKeeper(
     const exitedBefore = target.ended !== null;
     const result = await stopApplication({
       application: target,
-      hook: config.hook,
+      hook: order.kill === true ? { ...config.hook, killAllowed: true } : config.hook,
       deadline: order.deadline,
       store,
       earlier: seen,

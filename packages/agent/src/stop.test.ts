@@ -76,6 +76,16 @@ describe("a stop", () => {
     expect(await bed.processes()).toEqual([]);
   });
 
+  it("kills where the stop itself allows it, after the ladder of the hook", async () => {
+    bed = await createBed({ behaviour: "ignore", hook: { graceMs: 300 } });
+    const { run, epoch } = await bed.run();
+    const { key: gentle } = await bed.postStop({ run, epoch });
+    expect(await bed.receipt(gentle)).toMatchObject({ outcome: "refused" });
+    const { key } = await bed.postStop({ run, epoch, kill: true });
+    expect(await bed.receipt(key)).toMatchObject({ outcome: "forced", exit: { signal: "SIGKILL" } });
+    expect(await bed.processes()).toEqual([]);
+  });
+
   it("is not stopped while a grandchild in a session of its own ignores the signal", async () => {
     bed = await createBed({ behaviour: "daemon", hook: { graceMs: 700 } });
     const { run, epoch } = await bed.run();

@@ -167,7 +167,7 @@ export function createSupervisor({
         ending = { ...ending, outcome: "crashed-during-stop" };
     } else {
       const deadline = createDeadline(performance.now() + deadlineMs);
-      ending = await keeper.stop({ key, operation, epoch, deadline, firstScan, by });
+      ending = await keeper.stop({ key, operation, epoch, deadline, firstScan, by, kill: record.kill });
       unrecorded = ending;
     }
     await finisher.finish(record, ending, untilAt);

@@ -1,8 +1,10 @@
 import {
+  type AccessKey,
   type AgentOperation,
   type AgentStatus,
   AppError,
   type Run,
+  type ServedKey,
   type StartBody,
   type StartResult,
   agentOperationSchema,
@@ -11,6 +13,7 @@ import {
   fromProblem,
   isAppError,
   parseAs,
+  servedKeySchema,
 } from "@baton/protocol";
 import { type AgentAddress, callAgent } from "./agent-request.ts";
 
@@ -28,7 +31,7 @@ interface Keyed {
 export interface AgentClient {
   status(signal: AbortSignal): Promise<AgentStatus>;
   stop(
-    command: Keyed & { readonly run: Run; readonly deadlineMs: number },
+    command: Keyed & { readonly run: Run; readonly deadlineMs: number; readonly kill?: boolean | undefined },
     signal: AbortSignal,
   ): Promise<AgentOperation>;
   /** Sends the start with its environment and waits until the application is ready. @throws what the agent says went wrong. */
@@ -43,6 +46,11 @@ export interface AgentClient {
     command: { readonly operation: string; readonly epoch: number; readonly run: Run },
     signal: AbortSignal,
   ): Promise<AgentStatus>;
+  /** Has the run served this key from now on; asked again with the same one, tells how far it has come. */
+  replaceKey(
+    command: { readonly epoch: number; readonly run: Run; readonly key: AccessKey },
+    signal: AbortSignal,
+  ): Promise<ServedKey>;
   /** The signed receipt of a stop; null when the agent has none after `waitMs`. */
   receipt(
     params: { readonly key: string; readonly waitMs: number },
@@ -138,6 +146,12 @@ export function createAgentClient(address: AgentAddress): AgentClient {
     },
     async open({ epoch, ...command }, signal) {
       return status(await post("/v1/open", { kind: "open", ...command }, epoch, signal));
+    },
+    async replaceKey({ epoch, run, key }, signal) {
+      const text = JSON.stringify({ key });
+      const command = { kind: "keys", run, bodySha256: bodySha256(text) } as const;
+      const answer = await post("/v1/keys", command, epoch, signal, text);
+      return parseAs(servedKeySchema, answer, "the agent's answer", "agent-failed");
     },
     async receipt({ key, waitMs }, signal) {
       try {

@@ -1,13 +1,15 @@
-export { migrate } from "./migrate.saga.ts";
+export { migrate, migrateCold } from "./migrate.saga.ts";
 export { deploy } from "./deploy.saga.ts";
 export { stop } from "./stop.saga.ts";
 export { start } from "./start.saga.ts";
 export { deleteServing, deleteStopped } from "./delete.saga.ts";
+export { explain } from "./explain.ts";
+export { decisionTopic } from "./halt.ts";
 export { receiptTopic } from "./source-steps.ts";
 export { runSaga } from "./run-saga.ts";
 export { noFaults } from "./progress.port.ts";
 export type { Engine, RecordedError, StepResult } from "./engine.port.ts";
-export type { FaultPoint, Faults, Progress, SagaEnd } from "./progress.port.ts";
+export type { Direction, FaultPoint, Faults, Progress, SagaEnd } from "./progress.port.ts";
 export type {
   Clock,
   DeployInput,

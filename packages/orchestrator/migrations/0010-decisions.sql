@@ -5,6 +5,12 @@ alter table operations add column cold boolean not null default false;
 alter table operations add column plan text;
 -- Somebody wants it taken back: commit and this change the same row, and only one can win.
 alter table operations add column abort_requested boolean not null default false;
+-- Which halt it is at, where it was going, and which halt a decision was made about: each is decided once.
+alter table operations add column halts integer not null default 0;
+alter table operations add column halted_from text check (halted_from in ('open', 'rolling-back', 'past-pivot'));
+alter table operations add column decided_halt integer not null default 0;
+-- The engine's name for its present life, where that is not the operation's own.
+alter table operations add column workflow text;
 
 -- What people decided about operations, kept for ever.
 create table decisions (

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { noFaults } from "@baton/migration";
-import { AppError, publicKeyOf } from "@baton/protocol";
+import { AppError, newOperationId, publicKeyOf } from "@baton/protocol";
 import { measureInFlight } from "@baton/storage/bucket";
 import { pino } from "pino";
 import { createAuthenticator } from "./api/authenticate.ts";
@@ -15,16 +15,17 @@ import { scheduleProbes } from "./engine/probe-schedule.ts";
 import { reconcileLeases } from "./engine/reconcile-leases.ts";
 import { repeat } from "./engine/repeat.ts";
 import { sweep } from "./engine/sweep.ts";
-import { openOperationPorts } from "./ports/operation-ports.ts";
+import { createOperationService } from "./operation-service.ts";
+import { openOperationPorts, openPlacement } from "./ports/operation-ports.ts";
 import { startEmbeddedPostgres } from "./postgres/embedded-postgres.ts";
 import { AuditRecords } from "./records/audit-records.ts";
 import { Catalog } from "./records/catalog.ts";
 import { openDatabase } from "./records/database.ts";
-import { insertOperation } from "./records/new-operation.ts";
 import { OperationRecords } from "./records/operation-records.ts";
 import { PlacementRecords } from "./records/placement-records.ts";
 import { ProbeRecords } from "./records/probe-records.ts";
 import { TokenRecords } from "./records/token-records.ts";
+import { handOverKeys } from "./storages/hand-over-keys.ts";
 import { createStorageService } from "./storages/storage-service.ts";
 import { StorageProbes } from "./storages/storage-probes.ts";
 import { openStateDirectory, writeFileDurably } from "./state-directory.ts";
@@ -96,27 +97,24 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
     const late: { deps?: AppDeps } = {};
     const server = await listen(config.listen, () => late.deps);
     undo.push(() => server.close());
-    const ports = (operation: string) =>
-      openOperationPorts(
-        {
-          database,
-          operations,
-          placements,
-          probeRecords,
-          probe: (storage, at, signal) => probes.probeOn(storage, at, signal),
-          cluster,
-          signingKey,
-          commandKey: publicKeyOf(signingKey),
-          confirmUrl: `${server.url}/v1/confirmations`,
-          installation,
-          deliver: (of, key, jws) => engine.deliver(of, key, jws),
-        },
-        operation,
-      );
+    const reach: Parameters<typeof openOperationPorts>[0] = {
+      database,
+      operations,
+      placements,
+      probeRecords,
+      probe: (storage, at, signal) => probes.probeOn(storage, at, signal),
+      cluster,
+      signingKey,
+      commandKey: publicKeyOf(signingKey),
+      confirmUrl: `${server.url}/v1/confirmations`,
+      installation,
+      deliver: (of, key, jws) => engine.deliver(of, key, jws),
+    };
     const engine = await launchOperationEngine({
+      database,
       databaseUrl,
       records: operations,
-      ports,
+      ports: (operation, life) => openOperationPorts(reach, operation, life),
       faults,
       reconciled,
       log,
@@ -145,18 +143,28 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
       log,
       clusters: () => catalog.clusters(),
       applications: () => catalog.applications(),
-      storages: createStorageService({ catalog, records: probeRecords, probes }),
+      storages: createStorageService({
+        catalog,
+        records: probeRecords,
+        probes,
+        handOver: async (storage) =>
+          handOverKeys({
+            serving: await placements.servingFrom(storage),
+            replaceKey: async ({ placement, epoch }, signal) =>
+              (await openPlacement(reach, placement, newOperationId())).replaceKey(epoch, signal),
+          }),
+      }),
       apply: (manifest) => applyManifest({ catalog, openCluster, probes }, manifest),
       route: (application) => placements.route(application),
-      operations: (application) => operations.list(application),
-      operation: (id, { after, waitMs }) => operations.waitForChange(id, after, waitMs),
-      async startOperation(request, { name }) {
-        const id = await insertOperation(database, catalog, request, name);
-        await engine.start(id);
-        const operation = await operations.find(id);
-        if (operation === null) throw new AppError("internal", `cannot show operation ${id}: it is gone`);
-        return operation;
-      },
+      operations: createOperationService({
+        database,
+        catalog,
+        operations,
+        placements,
+        engine,
+        cluster,
+        signingKey,
+      }),
       confirm: (jws) =>
         confirmReceipt(
           { operations, placements, deliver: (operation, key, text) => engine.deliver(operation, key, text) },

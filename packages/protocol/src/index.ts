@@ -21,12 +21,14 @@ export { type Signal, parseSignal, signalName } from "./signals.ts";
 export type { ApplicationManifest, ClusterManifest, Manifest, StorageManifest } from "./manifest.ts";
 export { type AccessKey, type SecretReference, accessKeySchema, manifestSchemas } from "./manifest.ts";
 export { type FenceManifest, prefixSchema } from "./manifest.ts";
+export { type Explanation, type Place, explanationSchema } from "./explanation.ts";
 export { decisionRequestSchema, decisionSchema } from "./operation.ts";
-export { operationRequestSchema, operationSchema, routeSchema } from "./operation.ts";
+export { operationRequestSchema, operationSchema, routeSchema, signedReceiptSchema } from "./operation.ts";
 export { type StopPolicy, type StopStrategy, usualStopPolicy } from "./stop-policy.ts";
 export type {
   Decision,
   DecisionRequest,
+  SignedReceipt,
   DowntimeLedger,
   FenceRecord,
   Operation,

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { epochSchema, nameSchema, operationIdSchema, placementIdSchema } from "./ids.ts";
+import { publicKeySchema } from "./keys.ts";
 import { evidenceClassSchema, outcomeSchema } from "./receipt.ts";
 import { integer, moment, number, strictObject, url, variant } from "./schema.ts";
 import { stopStrategySchema } from "./stop-policy.ts";
@@ -118,6 +119,8 @@ export const operationSchema = strictObject({
   from: v.nullable(nameSchema),
   to: nameSchema,
   state: operationStateSchema,
+  /** Where it is going, or where it was halted: taken back is only what goes forward. Null once it has ended for good. */
+  course: v.nullable(v.picklist(["forward", "back", "past-pivot"])),
   /** Why it was rolled back or halted, in one sentence. */
   reason: v.nullable(v.string()),
   steps: v.array(stepRecordSchema),
@@ -147,6 +150,14 @@ export const operationSchema = strictObject({
   version: integer,
 });
 export type Operation = v.InferOutput<typeof operationSchema>;
+
+/** A receipt with the key that it can be verified by, also by somebody who has nothing else. */
+export const signedReceiptSchema = strictObject({
+  placement: placementIdSchema,
+  publicKey: publicKeySchema,
+  jws: v.string(),
+});
+export type SignedReceipt = v.InferOutput<typeof signedReceiptSchema>;
 
 /** Where clients find the application now. `url` is null while nothing serves. */
 export const routeSchema = strictObject({

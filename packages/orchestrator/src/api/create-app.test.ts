@@ -38,6 +38,8 @@ beforeAll(async () => {
   bed = await openRecordsBed();
 });
 afterAll(() => bed.end());
+const unused = () => Promise.reject(new Error("not asked here"));
+
 beforeEach(() => {
   delivered = [];
   logged.length = 0;
@@ -57,7 +59,7 @@ beforeEach(() => {
     log,
     clusters: () => catalog.clusters(),
     applications: () => catalog.applications(),
-    storages: createStorageService({ catalog, records, probes }),
+    storages: createStorageService({ catalog, records, probes, handOver: async () => [] }),
     async apply(manifest) {
       if (manifest.kind === "cluster") await catalog.putCluster(manifest);
       else if (manifest.kind === "storage") await catalog.putStorage(manifest);
@@ -65,9 +67,14 @@ beforeEach(() => {
       return manifest;
     },
     route: (application) => placements.route(application),
-    operations: (application) => operations.list(application),
-    operation: (id, { after, waitMs }) => operations.waitForChange(id, after, waitMs),
-    startOperation: (request, caller) => bed.insert(request, caller.name),
+    operations: {
+      list: (application) => operations.list(application),
+      find: (id, { after, waitMs }) => operations.waitForChange(id, after, waitMs),
+      start: (request, caller) => bed.insert(request, caller.name),
+      decide: unused,
+      explain: unused,
+      receipts: unused,
+    },
     confirm: (jws) =>
       confirmReceipt({ ...bed, deliver: async (...message) => void delivered.push(message) }, jws),
   };

@@ -1,21 +1,12 @@
-import {
-  AppError,
-  type Operation,
-  type OperationRequest,
-  type Route,
-  confirmationSchema,
-  toAppError,
-} from "@baton/protocol";
-import { manifestSchemas, operationRequestSchema, parseAs, strictObject } from "@baton/protocol";
+import { AppError, type Route, confirmationSchema, manifestSchemas, toAppError } from "@baton/protocol";
 import type { ApplicationManifest, ClusterManifest, Manifest } from "@baton/protocol";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import * as v from "valibot";
 import type { StorageService } from "../storages/storage-service.ts";
 import type { AuditRecords } from "../records/audit-records.ts";
-import type { Caller } from "../records/token-records.ts";
 import { routeAudit } from "./audit.ts";
 import { type AppEnv, type GuardDeps, guard, identify } from "./guard.ts";
+import { type OperationService, routeOperations } from "./operations.ts";
 import { problemResponse } from "./problems.ts";
 import { readBody } from "./read-body.ts";
 import { routeStorages } from "./storages.ts";
@@ -29,19 +20,12 @@ export interface AppDeps extends GuardDeps {
   applications(): Promise<readonly ApplicationManifest[]>;
   readonly storages: StorageService;
   route(application: string): Promise<Route>;
-  startOperation(request: OperationRequest, caller: Caller): Promise<Operation>;
-  operation(id: string, wait: { readonly after: number; readonly waitMs: number }): Promise<Operation | null>;
-  operations(application: string | undefined): Promise<readonly Operation[]>;
+  readonly operations: OperationService;
   /** Takes an agent's confirmation; its signature is the credential. */
   confirm(receipt: string): Promise<void>;
 }
 
 const maxBodyBytes = 1_048_576;
-const maxWaitMs = 30_000;
-const waitSchema = strictObject({
-  waitMs: v.optional(v.pipe(v.string(), v.regex(/^\d{1,6}$/), v.transform(Number)), "0"),
-  after: v.optional(v.pipe(v.string(), v.regex(/^\d{1,9}$/), v.transform(Number)), "0"),
-});
 
 /** The HTTP API under `/v1`; pure wiring. */
 export function createApp(deps: AppDeps): Hono<AppEnv> {
@@ -100,27 +84,6 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
     context.json(await deps.route(context.req.param("name"))),
   );
 
-  app.post("/v1/operations", async (context) => {
-    const request = await readBody(context, operationRequestSchema, "the operation");
-    const operation = await deps.startOperation(request, context.get("caller"));
-    return context.json(operation, 202, { location: `/v1/operations/${operation.id}` });
-  });
-  app.get("/v1/operations", async (context) =>
-    context.json({ items: await deps.operations(context.req.query("application")) }),
-  );
-  app.get("/v1/operations/:id", async (context) => {
-    const id = context.req.param("id");
-    const { waitMs, after } = parseAs(waitSchema, context.req.query(), "the query");
-    const operation = await deps.operation(id, {
-      after: waitMs === 0 ? -1 : after,
-      waitMs: Math.min(waitMs, maxWaitMs),
-    });
-    if (operation === null)
-      throw new AppError(
-        "unknown-operation",
-        `cannot show the operation: there is none of this id; see "baton operation list"`,
-      );
-    return context.json(operation);
-  });
+  app.route("/v1/operations", routeOperations(deps.operations));
   return app;
 }

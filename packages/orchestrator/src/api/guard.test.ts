@@ -49,9 +49,14 @@ beforeAll(async () => {
       return manifest;
     },
     route: (application) => placements.route(application),
-    operations: (application) => operations.list(application),
-    operation: (id, { after, waitMs }) => operations.waitForChange(id, after, waitMs),
-    startOperation: (request, caller) => bed.insert(request, caller.name),
+    operations: {
+      list: (application) => operations.list(application),
+      find: (id, { after, waitMs }) => operations.waitForChange(id, after, waitMs),
+      start: (request, caller) => bed.insert(request, caller.name),
+      decide: notHere,
+      explain: notHere,
+      receipts: notHere,
+    },
     confirm: notHere,
   };
 });

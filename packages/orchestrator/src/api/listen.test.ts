@@ -26,9 +26,7 @@ const deps: AppDeps = {
   applications: none,
   storages: { list: none, show: none, probe: none, rotate: none, inventory: none, remove: none },
   route: none,
-  startOperation: none,
-  operation: none,
-  operations: none,
+  operations: { start: none, find: none, list: none, decide: none, explain: none, receipts: none },
   confirm: none,
 };
 

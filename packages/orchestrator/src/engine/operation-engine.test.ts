@@ -7,6 +7,7 @@ import { type OperationPorts, openOperationPorts } from "../ports/operation-port
 import { probeBinding } from "../ports/probe-binding.ts";
 import { ProbeRecords } from "../records/probe-records.ts";
 import { createDbosEngine } from "./dbos-engine.ts";
+import type { Life } from "./operation-life.ts";
 import { type OperationEngine, launchOperationEngine } from "./operation-engine.ts";
 import { sweep } from "./sweep.ts";
 
@@ -22,7 +23,7 @@ let gatesAsked = 0;
 beforeAll(async () => {
   bed = await openRecordsBed();
   const key = { kty: "OKP", crv: "Ed25519", x: "x".repeat(43) } as const;
-  const ports = async (operation: string): Promise<OperationPorts> => {
+  const ports = async (operation: string, life: Life): Promise<OperationPorts> => {
     if (broken.has(operation)) throw new Error("no ports");
     const { database, operations, placements } = bed;
     return openOperationPorts(
@@ -52,9 +53,11 @@ beforeAll(async () => {
         installation: "here",
       },
       operation,
+      life,
     );
   };
   engine = await launchOperationEngine({
+    database: bed.database,
     databaseUrl: bed.url,
     records: bed.operations,
     ports,
@@ -150,7 +153,8 @@ describe("the sweep", () => {
 /* Outside a workflow DBOS runs a step and records nothing: the result is what the journal would hold. */
 describe("a step", () => {
   const lines: string[] = [];
-  const engineOfSteps = createDbosEngine(pino({}, { write: (line: string) => void lines.push(line) }));
+  const life = { admit: async () => 1 };
+  const engineOfSteps = createDbosEngine(pino({}, { write: (line: string) => void lines.push(line) }), life);
 
   it("that succeeds is its value", async () => {
     expect(await engineOfSteps.step("stop", 1_000, async () => ({ epoch: 2 }))).toEqual({

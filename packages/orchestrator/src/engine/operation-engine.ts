@@ -1,13 +1,16 @@
 import { DBOS } from "@dbos-inc/dbos-sdk";
 import { DBOSExecutor } from "@dbos-inc/dbos-sdk/internal/dbos-executor";
-import { type Faults, deploy, migrate, receiptTopic, runSaga } from "@baton/migration";
+import { type Faults, decisionTopic, deploy, receiptTopic, runSaga } from "@baton/migration";
 import type { Logger } from "pino";
 import type { OperationPorts } from "../ports/operation-ports.ts";
-import { withMigrationLock } from "../records/database.ts";
+import { type Database, withMigrationLock } from "../records/database.ts";
+import type { RecordedDecision } from "../records/decisions.ts";
 import type { OperationRecords } from "../records/operation-records.ts";
 import { createDbosEngine } from "./dbos-engine.ts";
 import type { LeaseGate } from "./reconcile-leases.ts";
+import { migrateSaga } from "../records/new-operation.ts";
 import { createProgress } from "./operation-progress.ts";
+import { type Life, live } from "./operation-life.ts";
 import { joinReplicas } from "./replica.ts";
 
 /** Pinned: with DBOS's default (a hash of the source) an upgrade would leave open operations behind for ever. */
@@ -16,10 +19,11 @@ const poolSize = 10;
 const idleTransactionMs = 60_000;
 
 export interface OperationEngineParams {
+  readonly database: Database;
   readonly databaseUrl: string;
   readonly records: OperationRecords;
-  /** The ports of one operation, resolved from its row. */
-  readonly ports: (operation: string) => Promise<OperationPorts>;
+  /** The ports of one operation, resolved from its row, for one life of it. */
+  readonly ports: (operation: string, life: Life) => Promise<OperationPorts>;
   readonly faults: (kind: string) => Faults;
   readonly reconciled: LeaseGate;
   readonly log: Logger;
@@ -38,6 +42,8 @@ export interface OperationEngine {
   start(operation: string): Promise<void>;
   /** Hands a receipt to the operation that waits for it; kept when it is not waiting yet, dropped when it came before. */
   deliver(operation: string, key: string, jws: string): Promise<void>;
+  /** Idempotent. Where a halted operation's life has ended, it begins another one, whatever was decided. */
+  decide(operation: string, decided: RecordedDecision): Promise<void>;
   /** What became of the workflows of these operations. */
   survey(operations: readonly string[]): Promise<readonly WorkflowState[]>;
   stop(): Promise<void>;
@@ -45,12 +51,13 @@ export interface OperationEngine {
 
 export async function launchOperationEngine(params: OperationEngineParams): Promise<OperationEngine> {
   const { records, faults, log } = params;
-  const run = async (operation: string): Promise<string> => {
-    const { kind, application, input, migratePorts, deployPorts } = await params.ports(operation);
+  const run = async (operation: string, life: Life): Promise<string> => {
+    const own = records.inTerm(life.term);
+    const { kind, cold, application, input, migratePorts, deployPorts } = await params.ports(operation, life);
     // Not a checkpoint: every life of the process compares anew before it touches anything.
     const contradiction = await params.reconciled(application);
     if (contradiction !== null) {
-      await records.end(operation, {
+      await own.end(operation, {
         state: "halted",
         reason: { code: "lease-newer", detail: contradiction },
       });
@@ -59,18 +66,22 @@ export async function launchOperationEngine(params: OperationEngineParams): Prom
     const common = {
       operation,
       input,
-      engine: createDbosEngine(log.child({ operation })),
-      progress: createProgress(records, operation),
+      engine: createDbosEngine(log.child({ operation }), life),
+      progress: createProgress(own, operation),
       faults: faults(kind),
     };
     const end =
       kind === "deploy"
         ? await runSaga({ saga: deploy, ports: deployPorts, ...common })
-        : await runSaga({ saga: migrate, ports: migratePorts(), ...common });
+        : await runSaga({ saga: migrateSaga(cold), ports: migratePorts(), ...common });
     return end.state;
   };
   const replica = await joinReplicas({ databaseUrl: params.databaseUrl, log });
-  const workflow = DBOS.registerWorkflow(run, { name: "operation", maxRecoveryAttempts: 100 });
+  const workflow = DBOS.registerWorkflow(
+    (operation: string) =>
+      live({ database: params.database, replica, operation }, (life) => run(operation, life)),
+    { name: "operation", maxRecoveryAttempts: 100 },
+  );
   DBOS.setConfig({
     name: "baton",
     systemDatabaseUrl: limitIdleTransactions(params.databaseUrl),
@@ -93,31 +104,61 @@ export async function launchOperationEngine(params: OperationEngineParams): Prom
     return recovered?.length ?? 0;
   });
 
+  const lifeOf = async (operation: string): Promise<string> =>
+    (await records.lives([operation])).get(operation) ?? operation;
+
+  const survey = async (operations: readonly string[]): Promise<readonly WorkflowState[]> => {
+    if (operations.length === 0) return [];
+    const lives = await records.lives(operations);
+    const found = await DBOS.listWorkflows({
+      workflowIDs: operations.map((operation) => lives.get(operation) ?? operation),
+      loadInput: false,
+      loadOutput: false,
+    });
+    const states = new Map(found.map(({ workflowID, status }) => [workflowID, status]));
+    return operations.map((operation) => {
+      const status = states.get(lives.get(operation) ?? operation);
+      if (status === undefined) return { operation, state: "missing", why: "missing" };
+      return {
+        operation,
+        state: status === "PENDING" || status === "ENQUEUED" ? "alive" : "dead",
+        why: status,
+      };
+    });
+  };
+
+  /** A life that ended before its operation did goes on in another one, with everything that it had written down. */
+  const revive = async (operation: string, life: string): Promise<void> => {
+    const steps = (await DBOS.listWorkflowSteps(life)) ?? [];
+    const next = steps.reduce((last, { functionID }) => Math.max(last, functionID), -1) + 1;
+    await records.beginLife(operation, `${life}.${next}`);
+    await records.goOn(operation);
+    await forkTo(`${life}.${next}`);
+  };
+
+  const forkTo = async (life: string): Promise<void> => {
+    const at = life.lastIndexOf(".");
+    await DBOS.forkWorkflow(life.slice(0, at), Number(life.slice(at + 1)), { newWorkflowID: life });
+  };
+
   return {
     async start(operation) {
-      await DBOS.startWorkflow(workflow, { workflowID: operation })(operation);
+      const life = await lifeOf(operation);
+      if (life === operation) await DBOS.startWorkflow(workflow, { workflowID: operation })(operation);
+      else if ((await DBOS.getWorkflowStatus(life)) === null) await forkTo(life);
     },
     async deliver(operation, key, jws) {
-      await DBOS.send(operation, jws, receiptTopic(key), key);
+      await DBOS.send(await lifeOf(operation), jws, receiptTopic, key);
     },
-    async survey(operations) {
-      if (operations.length === 0) return [];
-      const found = await DBOS.listWorkflows({
-        workflowIDs: [...operations],
-        loadInput: false,
-        loadOutput: false,
-      });
-      const states = new Map(found.map(({ workflowID, status }) => [workflowID, status]));
-      return operations.map((operation) => {
-        const status = states.get(operation);
-        if (status === undefined) return { operation, state: "missing", why: "missing" };
-        return {
-          operation,
-          state: status === "PENDING" || status === "ENQUEUED" ? "alive" : "dead",
-          why: status,
-        };
-      });
+    async decide(operation, { decision, halt }) {
+      const life = await lifeOf(operation);
+      // What is no receipt ends the wait for one; the abort itself is on record.
+      if (halt === null) return DBOS.send(life, null, receiptTopic, "abort");
+      const [workflow] = await survey([operation]);
+      if (workflow?.state === "dead") return revive(operation, life);
+      await DBOS.send(life, decision, decisionTopic(halt), `decision-${halt}`);
     },
+    survey,
     stop: () => replica.stop(() => DBOS.shutdown()),
   };
 }

@@ -4,10 +4,11 @@ import { AppError } from "@baton/protocol";
 import { sagas } from "../records/new-operation.ts";
 
 /** One fault in one kind of operation, for demonstrations and tests only. */
-const pattern = /^(fail|kill)@(deploy|migrate)\.([A-Za-z]+)(?::(before|after|undo))?$/;
+const pattern = /^(fail|kill|pause)@(deploy|migrate)\.([A-Za-z]+)(?::(before|after|undo))?$/;
 
 /**
- * Plants `fail@migrate.STEP` (the step fails) or `kill@migrate.STEP` (this process dies by SIGKILL), by default after the step's effect and before it
+ * Plants `fail@migrate.STEP` (the step fails), `kill@migrate.STEP` (this process dies by SIGKILL) or `pause@migrate.STEP` (it
+ * is stopped by SIGSTOP, until somebody continues it), by default after the step's effect and before it
  * is recorded; `:before` is before the effect, `:undo` after the effect of its undo.
  *
  * @param marker a file that makes the fault happen once, over restarts too. @throws `invalid-configuration`.
@@ -34,6 +35,10 @@ export function plantFault(specification: string, marker: string): (kind: string
       if (point.step !== step || point.phase !== wanted.phase || point.moment !== wanted.moment) return;
       if (!(await firstTime(marker))) return;
       if (fault === "kill") process.kill(process.pid, "SIGKILL");
+      if (fault === "pause") {
+        process.kill(process.pid, "SIGSTOP");
+        return;
+      }
       throw new AppError("injected-fault", `cannot finish ${step}: a fault was planted here`);
     },
   };

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { Database } from "../records/database.ts";
+import { lastDecision } from "../records/decisions.ts";
 import { type OperationRecords, livingStates } from "../records/operation-records.ts";
 import type { OperationEngine } from "./operation-engine.ts";
 
@@ -11,10 +12,21 @@ export interface SweepParams {
 }
 
 /**
- * Sees to it that every operation ends: one whose workflow never began is started, one whose workflow is dead is halted and keeps the
+ * Sees to it that every operation ends, and that what was decided about a halted one reaches it: one whose workflow never began is started, one whose workflow is dead is halted and keeps the
  * application's lock (safety rule 15).
  */
 export async function sweep({ database, operations, engine, log }: SweepParams): Promise<void> {
+  const decided = await database
+    .selectFrom("operations")
+    .select(["id", "halts"])
+    .where("state", "=", "halted")
+    .where("halts", ">", 0)
+    .whereRef("decided_halt", "=", "halts")
+    .execute();
+  for (const { id, halts: halt } of decided) {
+    const decision = await lastDecision(database, id);
+    if (decision !== null) await engine.decide(id, { decision, halt });
+  }
   const open = await database
     .selectFrom("operations")
     .select("id")

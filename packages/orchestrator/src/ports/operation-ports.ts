@@ -1,24 +1,20 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Cluster, PlacementSpec } from "@baton/clusters";
 import type { Clock, DeployInput, DeployPorts, MigratePorts, RecordsPort } from "@baton/migration";
-import {
-  AppError,
-  type PrivateKey,
-  type PublicKey,
-  type StorageManifest,
-  longestStopMs,
-} from "@baton/protocol";
+import { AppError, type PrivateKey, type PublicKey, type StorageManifest } from "@baton/protocol";
 import type { ProbeResult } from "@baton/storage";
+import { type Life, admitted } from "../engine/operation-life.ts";
 import type { Database } from "../records/database.ts";
 import type { OperationRecords } from "../records/operation-records.ts";
-import type { PlacementRecord, PlacementRecords } from "../records/placement-records.ts";
+import { type PlacementRecord, PlacementRecords } from "../records/placement-records.ts";
 import type { ProbeRecords } from "../records/probe-records.ts";
 import { createFencePort } from "./fence-port.ts";
 import { openIdentities } from "./identities.ts";
 import { createLeasePort } from "./lease-port.ts";
 import { createPlacementKeys } from "./placement-keys.ts";
-import { type PlacementPortParams, createPlacementPort } from "./placement-port.ts";
+import { type KeyedPlacementPort, type PlacementPortParams, createPlacementPort } from "./placement-port.ts";
 import { inFlightSubject } from "./probe-binding.ts";
+import { sagaInput } from "./saga-input.ts";
 import { placeOn } from "./storages.ts";
 
 /** Pause between two renewals: a renewal shows life to people, it is no evidence. */
@@ -41,6 +37,7 @@ export interface OperationPortsParams {
 
 export interface OperationPorts {
   readonly kind: "deploy" | "migrate";
+  readonly cold: boolean;
   readonly application: string;
   readonly input: DeployInput;
   readonly deployPorts: DeployPorts;
@@ -57,12 +54,17 @@ const clock: Clock = {
   },
 };
 
-/** Everything that the saga of one operation may touch, from the operation's row and its deployment. */
+/** Everything that the saga of one operation may touch, from the operation's row and its deployment. @param life null for who only looks */
 export async function openOperationPorts(
   params: OperationPortsParams,
   operation: string,
+  life: Life | null,
 ): Promise<OperationPorts> {
-  const { database, operations, placements } = params;
+  const { database, placements } = params;
+  const operations = life === null ? params.operations : params.operations.inTerm(life.term);
+  /** What else is on record changes under the same condition. */
+  const changePlacements = <T>(change: (own: PlacementRecords) => Promise<T>): Promise<T> =>
+    operations.change(operation, (transaction) => change(new PlacementRecords(transaction)));
   const row = await database
     .selectFrom("operations")
     .selectAll()
@@ -72,34 +74,22 @@ export async function openOperationPorts(
     throw new AppError("unknown-operation", `cannot run operation ${operation}: there is no record of it`);
   const { kind, application } = row;
   const owner = ownerOf(params.installation, application);
+  const ownRecords: PlacementPortParams["records"] = {
+    find: (id) => placements.find(id),
+    pinKey: (...pinned) => changePlacements((own) => own.pinKey(...pinned)),
+  };
   const place = async (id: string) => {
-    const record = await placements.find(id);
-    const cluster = await params.cluster(record.cluster);
-    const spec = placementSpec(params, record, owner);
-    return createPlacementPort({
-      operation,
-      record,
-      records: placements,
-      cluster,
-      spec,
-      signingKey: params.signingKey,
-      keys: createPlacementKeys({
-        storage: record.storage,
-        identities: openIdentities(record.storage, params.signingKey),
-        placement: id,
-        cluster: record.cluster,
-      }),
-      deliver: params.deliver,
-    });
+    const reach = { ...params, placements: ownRecords, term: life?.admit };
+    return admitted(await openPlacement(reach, id, operation), life);
   };
   const [target, source, record] = await Promise.all([
     place(row.target),
     row.source === null ? null : place(row.source),
     placements.find(row.target),
   ]);
-  const { manifest, storage } = record;
+  const { storage } = record;
   const records: RecordsPort = {
-    raiseEpoch: (epoch) => placements.raiseEpoch(application, epoch),
+    raiseEpoch: (epoch) => changePlacements((own) => own.raiseEpoch(application, epoch)),
     mark: (moments) => operations.mark(operation, moments),
     saveReceipt: (receipt) => operations.saveReceipt(operation, receipt),
     async commit(epoch) {
@@ -107,8 +97,8 @@ export async function openOperationPorts(
         throw new AppError("wrong-state", `cannot commit ${operation}: it is being taken back`);
     },
     saveFence: (fence, possibleLoss) => operations.saveFence(operation, fence, possibleLoss),
-    restore: (epoch) => placements.restoreEpoch(application, epoch),
-    retire: (placement) => placements.retire(placement),
+    restore: (epoch) => changePlacements((own) => own.restoreEpoch(application, epoch)),
+    retire: (placement) => changePlacements((own) => own.retire(placement)),
   };
   const lease = createLeasePort({
     storage,
@@ -125,9 +115,18 @@ export async function openOperationPorts(
           identities,
           inFlightMs: async () => (await params.probeRecords.inFlight(inFlightSubject(storage)))?.ms ?? null,
         });
-  const deployPorts: DeployPorts = { target, lease, records, clock, fence };
+  const deployPorts: DeployPorts = {
+    target,
+    // A store knows no term. Its token is the ETag: a lease write is planned and on record before it is sent (rule 7), and one that a later life
+    // has overtaken finds another ETag.
+    lease: admitted(lease, life),
+    records,
+    clock,
+    fence: fence && admitted(fence, life),
+  };
   return {
     kind,
+    cold: row.cold,
     application,
     deployPorts,
     migratePorts: () => {
@@ -135,19 +134,48 @@ export async function openOperationPorts(
         throw new AppError("internal", `cannot migrate ${application}: the operation names no source`);
       return { ...deployPorts, source };
     },
-    input: {
-      application,
-      graceMs: longestStopMs(manifest.hook),
-      readyTimeoutMs: manifest.readiness.timeoutMs,
-      verify: manifest.verify ?? null,
-      settleMs: storage.settleMs,
-      knownEpoch: row.known_epoch,
-    },
+    input: sagaInput({ strategy: row.strategy, knownEpoch: row.known_epoch }, record),
   };
 }
 
+interface PlacementParams
+  extends
+    Pick<
+      OperationPortsParams,
+      "cluster" | "signingKey" | "commandKey" | "confirmUrl" | "installation" | "deliver"
+    >,
+    Pick<PlacementPortParams, "term"> {
+  readonly placements: PlacementPortParams["records"];
+}
+
+/** A placement as an operation reaches it, or somebody who asks for none. */
+export async function openPlacement(
+  params: PlacementParams,
+  id: string,
+  operation: string,
+): Promise<KeyedPlacementPort> {
+  const { placements, signingKey, deliver, term } = params;
+  const record = await placements.find(id);
+  return createPlacementPort({
+    operation,
+    record,
+    records: placements,
+    cluster: await params.cluster(record.cluster),
+    spec: placementSpec(params, record, ownerOf(params.installation, record.application)),
+    signingKey,
+    keys: createPlacementKeys({
+      storage: record.storage,
+      identities: openIdentities(record.storage, signingKey),
+      placement: id,
+      cluster: record.cluster,
+    }),
+    deliver,
+    term,
+  });
+}
+
 function placementSpec(
-  params: OperationPortsParams,
+  params: PlacementParams,
   { id, application, manifest, storage, cluster }: PlacementRecord,
   owner: string,
 ): PlacementSpec {

@@ -6,17 +6,23 @@ import {
   newPlacementId,
   usualStopPolicy,
 } from "@baton/protocol";
-import { type Saga, deploy, migrate } from "@baton/migration";
+import { type Saga, deploy, migrate, migrateCold } from "@baton/migration";
 import type { Transaction } from "kysely";
 import type { Catalog } from "./catalog.ts";
 import type { Database } from "./database.ts";
 import { emptyLedger, lockingStates } from "./operation-records.ts";
 import type { Schema } from "./schema.ts";
 
-export const sagas: Readonly<Record<OperationRequest["kind"], Pick<Saga<never, never>, "name" | "steps">>> = {
-  deploy,
-  migrate,
-};
+type Table = Pick<Saga<never, never>, "name" | "steps">;
+
+export const sagas: Readonly<Record<OperationRequest["kind"], Table>> = { deploy, migrate };
+
+export const migrateSaga = (cold: boolean): typeof migrate => (cold ? migrateCold : migrate);
+
+export const tableOf = (of: {
+  readonly kind: OperationRequest["kind"];
+  readonly cold?: boolean | undefined;
+}): Table => (of.kind === "migrate" ? migrateSaga(of.cold === true) : sagas[of.kind]);
 
 /**
  * Writes an operation with everything it will need, in one transaction; the insert takes the application's lock.
@@ -90,7 +96,7 @@ export async function insertOperation(
     await transaction
       .insertInto("steps")
       .values(
-        sagas[request.kind].steps.map(({ name, pivot }, position) => ({
+        tableOf(request).steps.map(({ name, pivot }, position) => ({
           operation: id,
           position,
           name,

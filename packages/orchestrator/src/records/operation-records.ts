@@ -1,7 +1,7 @@
 import { EventEmitter, once } from "node:events";
 import type { Decision, DowntimeLedger, Operation, StepState, FenceRecord } from "@baton/protocol";
 import type { RecordedError, SagaEnd, VerifiedReceipt } from "@baton/migration";
-import { type Kysely, sql } from "kysely";
+import { type Kysely, type Selectable, sql } from "kysely";
 import type { Database } from "./database.ts";
 import { lastDecision } from "./decisions.ts";
 import type { OperationRowState, Schema, StoredReceipt } from "./schema.ts";
@@ -31,6 +31,14 @@ export const livingStates = [
   "rolling-back",
   "past-pivot",
 ] as const satisfies readonly OperationRowState[];
+
+const courses = { open: "forward", "rolling-back": "back", "past-pivot": "past-pivot" } as const;
+
+/** A halt that came from nowhere can only be tried again. */
+function courseOf({ state, halted_from }: Pick<Selectable<Schema["operations"]>, "state" | "halted_from">) {
+  if (state === "committed" || state === "rolled-back") return null;
+  return courses[state === "halted" ? (halted_from ?? "past-pivot") : state];
+}
 
 /** Operations and their steps: every change raises the operation's version and wakes whoever waits for it. */
 export class OperationRecords {
@@ -77,6 +85,7 @@ export class OperationRecords {
       from: row.from_cluster,
       to: row.to_cluster,
       state: row.state === "rolling-back" || row.state === "past-pivot" ? "open" : row.state,
+      course: courseOf(row),
       reason: row.reason,
       steps: steps.map(({ name, state, pivot, started_at, ms, detail }) => ({
         name,

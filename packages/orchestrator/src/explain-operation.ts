@@ -1,0 +1,45 @@
+import type { Cluster } from "@baton/clusters";
+import { explain } from "@baton/migration";
+import { AppError, type Explanation, type PrivateKey } from "@baton/protocol";
+import { lookAtLease, lookAtPlace } from "./ports/look-at-operation.ts";
+import { sagaInput } from "./ports/saga-input.ts";
+import { tableOf } from "./records/new-operation.ts";
+import type { OperationRecords } from "./records/operation-records.ts";
+import type { PlacementRecords } from "./records/placement-records.ts";
+
+/** What an operation waits for, and how its places are just now. @throws `unknown-operation` */
+export async function explainOperation(
+  params: {
+    readonly operations: OperationRecords;
+    readonly placements: PlacementRecords;
+    readonly cluster: (name: string) => Promise<Cluster>;
+    readonly signingKey: PrivateKey;
+  },
+  id: string,
+): Promise<Explanation> {
+  const { operations, placements, cluster, signingKey } = params;
+  const operation = await operations.find(id);
+  if (operation === null)
+    throw new AppError(
+      "unknown-operation",
+      `cannot explain the operation: there is none of this id; see "baton operation list"`,
+    );
+  const isOver = operation.state === "committed" || operation.state === "rolled-back";
+  const parts = (["source", "target"] as const).filter((part) => operation[part] !== null);
+  const records = await Promise.all(
+    parts.map(async (part) => ({ part, record: await placements.find(String(operation[part])) })),
+  );
+  const [first] = records;
+  if (first === undefined) throw new AppError("internal", `cannot explain ${id}: it has no placement`);
+  const input = sagaInput({ strategy: operation.strategy, knownEpoch: 0 }, first.record);
+  const [places, { lease, trouble }] = await Promise.all([
+    Promise.all(
+      (isOver ? [] : records).map(async ({ part, record }) =>
+        lookAtPlace({ part, record, cluster: await cluster(record.cluster), signingKey }),
+      ),
+    ),
+    isOver ? { lease: null, trouble: [] } : lookAtLease(first.record),
+  ]);
+  const told = explain(operation, tableOf(operation), input);
+  return { operation: id, state: operation.state, ...told, places, lease, trouble };
+}
