@@ -28,7 +28,10 @@ const wrong: readonly WrongManifest[] = [
     title: "an unknown field is named, with those that are allowed",
     manifest: { ...application, replicas: 3 },
     path: "/v1/applications/skiff",
-    words: ['unknown field "replicas"', "allowed: kind, name, storage, workload, hook, readiness, verify"],
+    words: [
+      'unknown field "replicas"',
+      "allowed: kind, name, storage, storageUse, database, workload, hook, stop, readiness, verify",
+    ],
   },
   {
     title: "an unknown field further in is named by its path",
@@ -65,14 +68,14 @@ const wrong: readonly WrongManifest[] = [
     manifest: { ...cluster, kind: undefined },
     path: "/v1/clusters/harbor-c",
     words: ["kind"],
-    commandWords: ["no kind (allowed: cluster, storage, application)"],
+    commandWords: ["no kind (allowed: cluster, storage, database, application)"],
   },
   {
     title: "a manifest of an unknown kind is refused with the kinds",
     manifest: { ...cluster, kind: "fleet" },
     path: "/v1/clusters/harbor-c",
     words: ["kind"],
-    commandWords: ['unknown kind "fleet" (allowed: cluster, storage, application)'],
+    commandWords: ['unknown kind "fleet" (allowed: cluster, storage, database, application)'],
   },
   {
     title: "a storage that nobody declared is no storage for an application",
@@ -138,7 +141,7 @@ export function testManifests(at: () => Stage): void {
       ["what is not YAML", "kind: cluster\nname: [harbor-c\n", ["document 1", "it is not YAML"]],
       ["an alias that leads nowhere", "kind: *nothing\n", ["document 1", "it is not YAML"]],
       ["nothing", "# later\n", ["there is no manifest in it"]],
-      ["a list", "- kind: cluster\n", ["no kind (allowed: cluster, storage, application)"]],
+      ["a list", "- kind: cluster\n", ["no kind (allowed: cluster, storage, database, application)"]],
     ])("%s is refused as a file", async (_what, file, words) => {
       expectOneLine(await at().baton(["apply", "-f", "-"], file), ["standard input", ...words]);
     });

@@ -149,10 +149,10 @@ describe("a migration on MinIO", { skip: minio.missing !== null, meta: minio.met
       state: "committed",
       possibleLoss: true,
       receipt: { outcome: "forced", evidenceClass: "proven" },
-      fence: { denied: bed.endpoints.map((endpoint) => ({ endpoint })) },
+      fence: { key: { denied: bed.endpoints.map((endpoint) => ({ endpoint })) }, role: null },
     });
     // Twice what the store was seen to wait for a body.
-    expect(moved.fence?.settleMs).toBeGreaterThan(60_000);
+    expect(moved.fence?.key?.settleMs).toBeGreaterThan(60_000);
     expect(await harbour.client.route(name)).toMatchObject({ cluster: "harbor-b" });
   });
 });

@@ -40,7 +40,12 @@ const livezMs = 2_000;
 const pollMs = 25_000;
 const watchPauseMs = 100;
 const retryPauseMs = { first: 50, longest: 1_000 } as const;
-const collections = { cluster: "clusters", storage: "storages", application: "applications" } as const;
+const collections = {
+  cluster: "clusters",
+  storage: "storages",
+  database: "databases",
+  application: "applications",
+} as const;
 
 export interface BatonClientOptions {
   /** The orchestrator's: "http://127.0.0.1:7420". */

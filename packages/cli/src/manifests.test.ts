@@ -14,6 +14,13 @@ credentials:
   dataByCluster: { harbor-b: { file: data-b.json } }
 fence: { provider: minio, admin: { file: admin.json } }
 `;
+const database = `kind: database
+name: books
+engine: postgres
+url: postgres://127.0.0.1:5432/books
+group: owners
+admin: { file: ../keys/postgres.json }
+`;
 const application = `kind: application
 name: ledger
 storage: bucket
@@ -22,17 +29,17 @@ readiness: { path: /ready }
 `;
 
 describe("parseManifests", () => {
-  it("orders clusters, storages, applications, each kind as given, over all files", () => {
+  it("orders clusters, storages, databases, applications, each kind as given, over all files", () => {
     const files = [
       file(`${application}---\n${cluster}`),
-      file(`${storage}---\n${cluster.replace("-a", "-b")}`),
+      file(`${database}---\n${storage}---\n${cluster.replace("-a", "-b")}`),
     ];
     const names = parseManifests(files).map(({ name }) => name);
-    expect(names).toEqual(["harbor-a", "harbor-b", "bucket", "ledger"]);
+    expect(names).toEqual(["harbor-a", "harbor-b", "bucket", "books", "ledger"]);
   });
 
   it("resolves every relative path against the manifest's own folder", () => {
-    const manifests = parseManifests([file([cluster, storage, application].join("---\n"))]);
+    const manifests = parseManifests([file([cluster, storage, database, application].join("---\n"))]);
     expect(manifests).toMatchObject([
       { directory: "/srv/conf/a" },
       {
@@ -43,6 +50,7 @@ describe("parseManifests", () => {
         },
         fence: { admin: { file: "/srv/conf/admin.json" } },
       },
+      { admin: { file: "/srv/keys/postgres.json" } },
       { workload: { command: ["node", "main.ts"], workingDirectory: "/srv/conf/app" } },
     ]);
   });
@@ -79,9 +87,9 @@ describe("parseManifests", () => {
     [
       "an unknown kind",
       "kind: ship\n",
-      'document 1: unknown kind "ship" (allowed: cluster, storage, application)',
+      'document 1: unknown kind "ship" (allowed: cluster, storage, database, application)',
     ],
-    ["no kind", "name: a\n", "document 1: no kind (allowed: cluster, storage, application)"],
+    ["no kind", "name: a\n", "document 1: no kind (allowed: cluster, storage, database, application)"],
     ["a list", "- kind: cluster\n", "document 1: no kind"],
     ["a kind of another type", "kind: [cluster]\n", 'unknown kind ["cluster"]'],
     ["a file without a manifest", "# nothing\n", "cannot read baton.yaml: there is no manifest in it"],

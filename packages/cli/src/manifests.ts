@@ -20,11 +20,12 @@ const pathFields: Readonly<Record<Kind, readonly (readonly string[])[]>> = {
     ["credentials", "dataByCluster", "*", "file"],
     ["fence", "admin", "file"],
   ],
+  database: [["admin", "file"]],
   application: [["workload", "workingDirectory"]],
 };
 
 /**
- * All manifests of the files in the order in which they are applied: clusters, storages, applications.
+ * All manifests of the files in the order in which they are applied: clusters, storages, databases, applications.
  *
  * @throws one AppError `invalid-manifest` about every document that is wrong, with file, number (from 1) and fields.
  */

@@ -47,7 +47,7 @@ describe("migrate on a storage with a fence", () => {
     expect(end).toEqual({ state: "committed" });
     expectPromises(world, end);
     expect(world.fence.proven).toEqual([sourceKey]);
-    expect(world.records).toMatchObject({ possibleLoss: true, fences: [{ identity: sourceKey }] });
+    expect(world.records).toMatchObject({ possibleLoss: true, fences: [{ key: { identity: sourceKey } }] });
   });
 
   it("needs none after a graceful stop, and takes the retired source's key away all the same", async () => {

@@ -1,12 +1,22 @@
 import { type Cluster, openProcessCluster } from "@baton/clusters";
-import { AppError, type ClusterManifest, type Manifest, type StorageManifest } from "@baton/protocol";
+import {
+  AppError,
+  type ClusterManifest,
+  type DatabaseManifest,
+  type Manifest,
+  type StorageManifest,
+} from "@baton/protocol";
+import { assertPostgresRoles } from "@baton/storage/fence";
 import type { Logger } from "pino";
+import { doorOf } from "./ports/database-roles.ts";
+import { readDatabaseLogin } from "./ports/secrets.ts";
 import type { Catalog } from "./records/catalog.ts";
 import { assertCertificates } from "./storages/assert-certificates.ts";
 import type { StorageProbes } from "./storages/storage-probes.ts";
 import { assertVerdict } from "./storages/verdict.ts";
 
 const checkTimeoutMs = 5_000;
+const databaseTimeoutMs = 10_000;
 
 export type OpenCluster = (manifest: ClusterManifest) => Cluster;
 
@@ -26,7 +36,7 @@ export interface ApplyParams {
   readonly probes: StorageProbes;
 }
 
-/** A storage is probed and a cluster checked before they are taken: what cannot work is refused where it is declared. */
+/** A storage is probed, a cluster and a database are checked before they are taken: what cannot work is refused where it is declared. */
 export async function applyManifest(
   { catalog, openCluster, probes }: ApplyParams,
   manifest: Manifest,
@@ -41,6 +51,10 @@ export async function applyManifest(
       await catalog.putStorage(storage);
       return storage;
     }
+    case "database":
+      await checkDatabase(manifest);
+      await catalog.putDatabase(manifest);
+      return manifest;
     case "application":
       await catalog.putApplication(manifest);
       return manifest;
@@ -59,4 +73,15 @@ async function checkStorage(probes: StorageProbes, storage: StorageManifest): Pr
       `cannot use storage "${storage.name}": it says that the store wants ETags ${storage.ifMatch} in If-Match, and the store wants them ${ifMatch}; leave "ifMatch" out`,
     );
   return { ...storage, ifMatch };
+}
+
+async function checkDatabase(database: DatabaseManifest): Promise<void> {
+  assertCertificates(database);
+  const { admin, group } = database;
+  await assertPostgresRoles({
+    door: doorOf(database),
+    admin: () => readDatabaseLogin(admin),
+    group,
+    timeoutMs: databaseTimeoutMs,
+  });
 }

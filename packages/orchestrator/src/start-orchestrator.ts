@@ -142,6 +142,7 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
       tokens,
       log,
       clusters: () => catalog.clusters(),
+      databases: () => catalog.databases(),
       applications: () => catalog.applications(),
       storages: createStorageService({
         catalog,

@@ -19,6 +19,7 @@ export { type StartResult, agentStatusSchema, confirmationSchema, cookieVariable
 export { type Hook, type HookInput, type Verify, hookSchema, longestStopMs } from "./hook.ts";
 export { type Signal, parseSignal, signalName } from "./signals.ts";
 export type { ApplicationManifest, ClusterManifest, Manifest, StorageManifest } from "./manifest.ts";
+export { type DatabaseLogin, type DatabaseManifest, databaseLoginSchema } from "./manifest.ts";
 export { type AccessKey, type SecretReference, accessKeySchema, manifestSchemas } from "./manifest.ts";
 export { type FenceManifest, prefixSchema } from "./manifest.ts";
 export { type Explanation, type Place, explanationSchema } from "./explanation.ts";
@@ -31,6 +32,8 @@ export type {
   SignedReceipt,
   DowntimeLedger,
   FenceRecord,
+  KeyFence,
+  RoleFence,
   Operation,
   OperationRequest,
   OperationState,

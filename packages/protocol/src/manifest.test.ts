@@ -5,6 +5,8 @@ import {
   accessKeySchema,
   applicationManifestSchema,
   clusterManifestSchema,
+  databaseLoginSchema,
+  databaseManifestSchema,
   manifestSchemas,
   prefixSchema,
   storageLocationSchema,
@@ -22,6 +24,14 @@ const storage = {
   prefix: "ledger/",
   credentials: { control: { file: "/etc/control.json" }, data: { file: "/etc/data.json" } },
 };
+const database = {
+  kind: "database",
+  name: "books",
+  engine: "postgres",
+  url: "postgres://db.example.org:6432/books",
+  group: "owners",
+  admin: { file: "/etc/admin.json" },
+};
 const application = {
   kind: "application",
   name: "ledger",
@@ -36,7 +46,7 @@ const refusing = (words: string) =>
 
 describe("a manifest", () => {
   it("is found by its kind", () => {
-    for (const manifest of [cluster, storage, application]) {
+    for (const manifest of [cluster, storage, database, application]) {
       const schema = manifestSchemas[manifest.kind as keyof typeof manifestSchemas];
       expect(v.parse(schema, manifest)).toMatchObject(manifest);
     }
@@ -67,7 +77,7 @@ describe("a manifest", () => {
     });
   });
 
-  it.each([cluster, storage, application])(
+  it.each([cluster, storage, database, application])(
     "of a $kind refuses another kind, a bad name, an unknown field",
     (good) => {
       const schema = manifestSchemas[good.kind as keyof typeof manifestSchemas];
@@ -92,6 +102,73 @@ describe("a manifest", () => {
 
   it("of a cluster knows one driver", () => {
     expect(v.is(clusterManifestSchema, { ...cluster, driver: "podman" })).toBe(false);
+  });
+});
+
+describe("a database", () => {
+  const withUrl = (url: unknown) => () => parseAs(databaseManifestSchema, { ...database, url }, "it");
+
+  it.each([
+    "postgres://127.0.0.1/books",
+    "postgresql://db:5432/Books_2.old-$",
+    "postgres://[::1]:5432/books",
+  ])("may be at %s", (url) => {
+    expect(withUrl(url)()).toMatchObject({ url });
+  });
+
+  it.each([
+    "",
+    "books",
+    "mysql://db/books",
+    "postgres://db",
+    "postgres://db/",
+    "postgres://db/books/more",
+    "postgres://db/a%2Fb",
+    "postgres:///books",
+    "postgres://db:99999/books",
+    "postgres://db:/books",
+    "postgres://db/books ",
+    `postgres://db/${"a".repeat(64)}`,
+    "postgres://db-a,db-b/books",
+    "postgres://user:hunter2@db/books",
+    "postgres://hunter2@db/books",
+    "postgres://db/books?password=hunter2",
+    "postgres://db/books#hunter2",
+    7,
+  ])("is refused at %j, and nothing of it is told", (url) => {
+    expect(withUrl(url)).toThrow(refusing('"url": '));
+    try {
+      withUrl(url)();
+    } catch (error) {
+      expect(String(error)).not.toContain("hunter2");
+    }
+  });
+
+  it.each<[string, object]>([
+    ["an engine that has no fence", { engine: "mysql" }],
+    ["no group", { group: undefined }],
+    ["a group that is no name", { group: 'owners"; drop' }],
+    ["a password in place of its file", { admin: "hunter2" }],
+    ["certificates that are none", { ca: "/etc/ssl/ca.pem" }],
+  ])("is refused with %s", (_, change) => {
+    expect(v.is(databaseManifestSchema, { ...database, ...change })).toBe(false);
+  });
+
+  it("is named by an application beside its storage, which may be there for the lease alone", () => {
+    for (const use of [{}, { storageUse: "data" }, { storageUse: "lease" }])
+      expect(v.parse(applicationManifestSchema, { ...application, database: "books", ...use })).toMatchObject(
+        { storage: "bucket", database: "books", ...use },
+      );
+    expect(v.is(applicationManifestSchema, { ...application, storageUse: "none" })).toBe(false);
+  });
+
+  it("has an administrator of two texts, which no error repeats", () => {
+    const login = { user: "admin", password: "hunter2" };
+    expect(v.parse(databaseLoginSchema, login)).toEqual(login);
+    for (const wrong of [{ ...login, user: "" }, { ...login, hunter2: 1 }, { password: "hunter2" }])
+      expect(() => parseAs(databaseLoginSchema, wrong, "it")).toThrow(
+        expect.objectContaining({ message: expect.not.stringContaining('hunter2"]') }),
+      );
   });
 });
 

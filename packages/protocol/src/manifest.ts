@@ -139,11 +139,40 @@ export const storageManifestSchema = v.pipe(
 );
 export type StorageManifest = v.InferOutput<typeof storageManifestSchema>;
 
+/**
+ * A managed database. Each placement of an application gets a role of its own there in each epoch, which is shut out for good before another one writes; the
+ * application's lease is in its storage's bucket all the same.
+ */
+export const databaseManifestSchema = strictObject({
+  kind: v.literal("database"),
+  name: nameSchema,
+  engine: v.literal("postgres"),
+  /** Of the server itself: the refusal of a pooler before it would not be the server's. */
+  url: v.pipe(
+    v.string(),
+    v.regex(
+      /^postgres(?:ql)?:\/\/(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(?::\d+)?\/[A-Za-z0-9_.$-]{1,63}$/,
+      'must be "postgres://HOST:PORT/DATABASE" and nothing more: names and passwords belong into the file that "admin" names',
+    ),
+    v.check((value) => URL.canParse(value), "must name a port that there is"),
+  ),
+  /** A role that may not log in, which the placements' roles are members of and act as: what they make belongs to it. */
+  group: v.pipe(v.string(), v.regex(/^[A-Za-z_][A-Za-z0-9_$-]{0,62}$/, "must be the name of a role")),
+  /** Who may make roles: a file of JSON, { user, password }. */
+  admin: secretReferenceSchema,
+  /** Certificates (PEM) to trust; without them connections are not encrypted. */
+  ca: v.optional(certificates),
+});
+export type DatabaseManifest = v.InferOutput<typeof databaseManifestSchema>;
+
 /** Mutable instructions; every deployment keeps the snapshot it was made from. */
 export const applicationManifestSchema = strictObject({
   kind: v.literal("application"),
   name: nameSchema,
   storage: nameSchema,
+  /** `lease`: no data of it is there, so that it gets no key to the bucket. */
+  storageUse: v.optional(v.picklist(["data", "lease"])),
+  database: v.optional(nameSchema),
   workload: workloadSchema,
   hook: v.optional(hookSchema, {}),
   /** What operations do about a hook that fails. */
@@ -153,11 +182,12 @@ export const applicationManifestSchema = strictObject({
 });
 export type ApplicationManifest = v.InferOutput<typeof applicationManifestSchema>;
 
-export type Manifest = ClusterManifest | StorageManifest | ApplicationManifest;
+export type Manifest = ClusterManifest | StorageManifest | DatabaseManifest | ApplicationManifest;
 
 export const manifestSchemas = {
   cluster: clusterManifestSchema,
   storage: storageManifestSchema,
+  database: databaseManifestSchema,
   application: applicationManifestSchema,
 } as const;
 
@@ -181,3 +211,10 @@ export const accessKeySchema = strictObject({
   sessionToken: v.optional(v.pipe(v.string(), v.minLength(1))),
 });
 export type AccessKey = v.InferOutput<typeof accessKeySchema>;
+
+/** What a secret reference to a database's administrator contains. */
+export const databaseLoginSchema = strictObject({
+  user: v.pipe(v.string(), v.minLength(1)),
+  password: v.pipe(v.string(), v.minLength(1)),
+});
+export type DatabaseLogin = v.InferOutput<typeof databaseLoginSchema>;

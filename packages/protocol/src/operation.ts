@@ -97,8 +97,8 @@ export const downtimeLedgerSchema = strictObject({
 });
 export type DowntimeLedger = v.InferOutput<typeof downtimeLedgerSchema>;
 
-/** What was done to a placement's key, and what was seen then. */
-export const fenceRecordSchema = strictObject({
+/** What was done to a placement's key to the bucket, and what was seen then. */
+const keyFenceSchema = strictObject({
   identity: v.string(),
   disabledAt: moment,
   /** For each endpoint, after how many tries it refused the key for good. */
@@ -109,7 +109,25 @@ export const fenceRecordSchema = strictObject({
   /** What the old key left behind: below the prefix, before the next key was given. */
   inventory: strictObject({ objects: integer, bytes: integer, digest: v.string() }),
 });
+export type KeyFence = v.InferOutput<typeof keyFenceSchema>;
 
+/** What was done to a placement's role at the database, and what was seen then. */
+const roleFenceSchema = strictObject({
+  role: v.string(),
+  disabledAt: moment,
+  /** The server's word (SQLSTATE) for the old password, and after how many tries. */
+  refused: strictObject({ at: moment, code: v.string(), tries: integer }),
+  /** The sessions and connections that were seen, and are gone. */
+  ended: v.array(v.string()),
+  noneAt: moment,
+});
+export type RoleFence = v.InferOutput<typeof roleFenceSchema>;
+
+/** Everything by which the application could write; null where it has nothing of the kind. */
+export const fenceRecordSchema = strictObject({
+  key: v.nullable(keyFenceSchema),
+  role: v.nullable(roleFenceSchema),
+});
 export type FenceRecord = v.InferOutput<typeof fenceRecordSchema>;
 
 export const operationSchema = strictObject({
@@ -131,7 +149,7 @@ export const operationSchema = strictObject({
   receipt: v.nullable(
     strictObject({ outcome: outcomeSchema, evidenceClass: evidenceClassSchema, jws: v.string() }),
   ),
-  /** How the source's key was taken away; null where that was not needed. */
+  /** How the source's keys were taken away; null where that was not needed. */
   fence: v.nullable(fenceRecordSchema),
   /** What the source acknowledged may not be there after the move. */
   possibleLoss: v.boolean(),

@@ -17,7 +17,7 @@ export function createFakeFence() {
     apply: async (holder) => {
       disabled.add(nameOf(holder));
       proven.push(nameOf(holder));
-      return {
+      const key = {
         identity: nameOf(holder),
         disabledAt: "",
         denied: [],
@@ -25,6 +25,7 @@ export function createFakeFence() {
         uploads: { aborted: 0, complete: true },
         inventory: { objects: 0, bytes: 0, digest: "" },
       };
+      return { key, role: null };
     },
     disable: async (holder) => void disabled.add(nameOf(holder)),
   };

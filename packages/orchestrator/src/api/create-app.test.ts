@@ -15,6 +15,7 @@ import {
   applicationManifest,
   clusterManifest,
   createSigner,
+  databaseManifest,
   openRecordsBed,
   storageManifest,
 } from "../fixtures/records-bed.ts";
@@ -58,11 +59,13 @@ beforeEach(() => {
     tokens,
     log,
     clusters: () => catalog.clusters(),
+    databases: () => catalog.databases(),
     applications: () => catalog.applications(),
     storages: createStorageService({ catalog, records, probes, handOver: async () => [] }),
     async apply(manifest) {
       if (manifest.kind === "cluster") await catalog.putCluster(manifest);
       else if (manifest.kind === "storage") await catalog.putStorage(manifest);
+      else if (manifest.kind === "database") await catalog.putDatabase(manifest);
       else await catalog.putApplication(manifest);
       return manifest;
     },
@@ -152,6 +155,9 @@ describe("a manifest", () => {
     const { prefix, credentials, bucket, endpoint } = storageManifest("silo");
     const given = { kind: "storage", name: "silo", prefix, bucket, endpoint, credentials };
     expect(await (await put("/v1/storages/silo", given)).json()).toMatchObject({ region: "us-east-1" });
+    const database = databaseManifest("books");
+    expect(await (await put("/v1/databases/books", database)).json()).toEqual(database);
+    expect(await (await call("/v1/databases")).json()).toEqual({ items: [database] });
     await put("/v1/applications/ledger", applicationManifest("ledger", "silo"));
     expect(await (await call("/v1/clusters")).json()).toMatchObject({
       items: expect.arrayContaining([cluster]),
@@ -170,7 +176,7 @@ describe("a manifest", () => {
         hook: { ...manifest.hook, graceMs: "soon", kill: 1 },
       }),
       "invalid-manifest",
-      'unknown field "replicas" (allowed: kind, name, storage, workload, hook, stop, readiness, verify)',
+      'unknown field "replicas" (allowed: kind, name, storage, storageUse, database, workload, hook, stop, readiness, verify)',
       '"hook.graceMs"',
       '"kill"',
       "(allowed: preset, drain, quiesce, signal",

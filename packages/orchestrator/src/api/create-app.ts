@@ -1,5 +1,5 @@
 import { AppError, type Route, confirmationSchema, manifestSchemas, toAppError } from "@baton/protocol";
-import type { ApplicationManifest, ClusterManifest, Manifest } from "@baton/protocol";
+import type { ApplicationManifest, ClusterManifest, DatabaseManifest, Manifest } from "@baton/protocol";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { StorageService } from "../storages/storage-service.ts";
@@ -17,6 +17,7 @@ export interface AppDeps extends GuardDeps {
   readonly tokens: Tokens;
   apply(manifest: Manifest): Promise<Manifest>;
   clusters(): Promise<readonly ClusterManifest[]>;
+  databases(): Promise<readonly DatabaseManifest[]>;
   applications(): Promise<readonly ApplicationManifest[]>;
   readonly storages: StorageService;
   route(application: string): Promise<Route>;
@@ -59,6 +60,7 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
   for (const [path, kind] of [
     ["clusters", "cluster"],
     ["storages", "storage"],
+    ["databases", "database"],
     ["applications", "application"],
   ] as const)
     app.put(`/v1/${path}/:name`, async (context) => {
@@ -79,6 +81,7 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
   app.route("/v1/storages", routeStorages(deps.storages));
   app.route("/v1/tokens", routeTokens(deps.tokens));
   app.route("/v1/audit", routeAudit(deps.audit));
+  app.get("/v1/databases", async (context) => context.json({ items: await deps.databases() }));
   app.get("/v1/applications", async (context) => context.json({ items: await deps.applications() }));
   app.get("/v1/applications/:name/route", async (context) =>
     context.json(await deps.route(context.req.param("name"))),

@@ -35,6 +35,7 @@ beforeAll(async () => {
     tokens,
     log: pino({ level: "trace" }, { write: (line: string) => void logged.push(line) }),
     clusters: async () => [],
+    databases: async () => [],
     applications: async () => [],
     storages: {
       list: async () => [],

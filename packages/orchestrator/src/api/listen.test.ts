@@ -23,6 +23,7 @@ const deps: AppDeps = {
   log: pino({ level: "silent" }),
   apply: none,
   clusters: async () => [],
+  databases: none,
   applications: none,
   storages: { list: none, show: none, probe: none, rotate: none, inventory: none, remove: none },
   route: none,

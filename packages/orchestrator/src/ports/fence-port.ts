@@ -1,123 +1,44 @@
 import type { FencePort, KeyHolder } from "@baton/migration";
-import { AppError, type FenceRecord, type StorageManifest } from "@baton/protocol";
-import { findOpenUploads, openBucket, takeInventory } from "@baton/storage/bucket";
-import {
-  type Identities,
-  assertDoorsOpen,
-  disableIdentity,
-  fenceCredentials,
-  identityOf,
-} from "@baton/storage/fence";
-import { readAccessKey } from "./secrets.ts";
-import { openStore, placeOn, placesOf } from "./storages.ts";
+import { AppError, type KeyFence, type RoleFence } from "@baton/protocol";
 
-const requestMs = 10_000;
-/** Asked again within it where the store fails over it. */
-const disableMs = 30_000;
-/** Besides the wait for what had begun: until every endpoint refuses, twice. */
-const denialMs = 60_000;
-/** A million objects take about two minutes. */
-const inventoryMs = 180_000;
+/** How one thing that an application writes to is taken from a placement; see `FencePort`. */
+export interface Fence<T> {
+  assertOpen(holder: KeyHolder): Promise<void>;
+  apply(holder: KeyHolder): Promise<T>;
+  disable(holder: KeyHolder): Promise<void>;
+}
 
-/** The fence of a storage whose placements have keys of their own. */
-export function createFencePort(params: {
-  readonly storage: StorageManifest;
-  readonly identities: Identities;
-  /** How long the store was seen to wait for the rest of a body; null when that is not known. */
-  readonly inFlightMs: () => Promise<number | null>;
-}): FencePort {
-  const { storage, identities } = params;
-  const { prefix } = storage;
-  const identityFor = ({ placement, epoch }: KeyHolder): string => identityOf(storage, placement, epoch);
-
-  /** Every endpoint, with the holder's own key. */
-  const withDoors = async <T>(
-    holder: KeyHolder,
-    use: (doors: Parameters<typeof assertDoorsOpen>[0]["doors"]) => Promise<T>,
-  ): Promise<T> => {
-    const identity = identityFor(holder);
-    const key = await identities.keyOf({ identity, timeoutMs: requestMs });
-    if (key === null)
-      throw unproven(`the store knows no key of ${holder.placement} in epoch ${holder.epoch}`);
-    const doors = placesOf(storage).map((place) => ({
-      endpoint: place.endpoint,
-      store: openStore(storage, key, place),
-    }));
-    try {
-      return await use(doors);
-    } finally {
-      for (const { store } of doors) store.close();
-    }
+/** The fence of everything that an application writes to; null where there is nothing that could be taken away. */
+export function composeFence(params: {
+  readonly key: Fence<KeyFence> | null;
+  readonly role: Fence<RoleFence> | null;
+  /** What the application writes to besides, that has no fence: with it all others together are none. */
+  readonly gap: string | null;
+}): FencePort | null {
+  const { key, role, gap } = params;
+  if (key === null && role === null) return null;
+  const assertWhole = (): void => {
+    if (gap !== null)
+      throw new AppError(
+        "fence-unproven",
+        `cannot fence the source: ${gap}; nothing is handed over without it`,
+      );
   };
-
   return {
-    assertOpen: async (holder) => {
-      await settleMs();
-      await withDoors(holder, (doors) => assertDoorsOpen({ doors, prefix, timeoutMs: requestMs }));
+    async assertOpen(holder) {
+      assertWhole();
+      await role?.assertOpen(holder);
+      await key?.assertOpen(holder);
     },
-    apply: async (holder) => {
-      const settle = await settleMs();
-      return withDoors(holder, (doors) =>
-        fenceCredentials({
-          identities,
-          identity: identityFor(holder),
-          doors,
-          prefix,
-          settleMs: settle,
-          deadlineMs: settle + denialMs + inventoryMs,
-          abortUploads: ({ timeoutMs }) => abortUploads(storage, timeoutMs),
-          takeInventory: ({ timeoutMs }) => inventoryOf(storage, timeoutMs),
-        }),
-      );
+    async apply(holder) {
+      assertWhole();
+      // Within seconds, where a store may need minutes.
+      const shutOut = role === null ? null : await role.apply(holder);
+      return { key: key === null ? null : await key.apply(holder), role: shutOut };
     },
-    disable: (holder) =>
-      disableIdentity({ identities, identity: identityFor(holder), deadlineMs: disableMs }),
+    async disable(holder) {
+      await role?.disable(holder);
+      await key?.disable(holder);
+    },
   };
-
-  /** Twice what was measured: MinIO was seen to begin its timer anew once, and to end after 61 s what it usually ends after 30. */
-  async function settleMs(): Promise<number> {
-    const measured = await params.inFlightMs();
-    if (measured === null)
-      throw unproven(
-        `it is not known how long the store waits for the rest of a write that has begun; measure it with \`baton storage probe ${storage.name} --in-flight\``,
-      );
-    return Math.ceil(Math.max(storage.settleMs, 2 * measured + 1_000));
-  }
 }
-
-/** The bucket with Baton's own key, for as long as `use` takes. */
-async function withBucket<T>(
-  storage: StorageManifest,
-  use: (bucket: ReturnType<typeof openBucket>) => Promise<T>,
-): Promise<T> {
-  const accessKey = await readAccessKey(storage.credentials.control);
-  const bucket = openBucket({ ...placeOn(storage, null), accessKey, ifMatch: storage.ifMatch });
-  try {
-    return await use(bucket);
-  } finally {
-    bucket.close();
-  }
-}
-
-const listing = ({ prefix }: StorageManifest, timeoutMs: number) => ({
-  prefix,
-  pageTimeoutMs: Math.min(requestMs, timeoutMs),
-  deadlineMs: timeoutMs,
-});
-
-const abortUploads = (storage: StorageManifest, timeoutMs: number): Promise<FenceRecord["uploads"]> =>
-  withBucket(storage, async (bucket) => {
-    const limits = listing(storage, timeoutMs);
-    const { uploads, complete } = await findOpenUploads({ bucket, ...limits });
-    for (const upload of uploads) await bucket.abortUpload({ ...upload, timeoutMs: limits.pageTimeoutMs });
-    return { aborted: uploads.length, complete };
-  });
-
-const inventoryOf = (storage: StorageManifest, timeoutMs: number): Promise<FenceRecord["inventory"]> =>
-  withBucket(storage, async (bucket) => {
-    const { objects, bytes, digest } = await takeInventory({ bucket, ...listing(storage, timeoutMs) });
-    return { objects, bytes, digest };
-  });
-
-const unproven = (why: string): AppError =>
-  new AppError("fence-unproven", `cannot fence the source: ${why}; nothing is handed over without it`);

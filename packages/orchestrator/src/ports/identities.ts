@@ -1,4 +1,3 @@
-import { hkdfSync } from "node:crypto";
 import type { AccessKey, PrivateKey, StorageManifest } from "@baton/protocol";
 import {
   type Identities,
@@ -7,6 +6,7 @@ import {
   createMinioIdentities,
   openBucketPolicy,
 } from "@baton/storage/fence";
+import { deriveSecret } from "./derive-secret.ts";
 import { readAccessKey } from "./secrets.ts";
 import { placeOn } from "./storages.ts";
 
@@ -28,7 +28,11 @@ export function openIdentities(storage: StorageManifest, signingKey: PrivateKey)
     case "ceph":
       return createCephIdentities({ ...common, endpoint, policy: openBucketPolicy({ ...place, accessKey }) });
     case "minio":
-      return createMinioIdentities({ ...common, endpoint, secretOf: secretFrom(signingKey) });
+      return createMinioIdentities({
+        ...common,
+        endpoint,
+        secretOf: (identity) => deriveSecret(signingKey, `baton placement key ${identity}`),
+      });
     case "aws": {
       const { role, sessionSeconds } = fence;
       const policy = openBucketPolicy({ ...place, accessKey });
@@ -36,8 +40,3 @@ export function openIdentities(storage: StorageManifest, signingKey: PrivateKey)
     }
   }
 }
-
-const secretFrom =
-  ({ d }: PrivateKey) =>
-  (identity: string): string =>
-    Buffer.from(hkdfSync("sha256", d, "", `baton placement key ${identity}`, 30)).toString("base64url");

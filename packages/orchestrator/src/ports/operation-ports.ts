@@ -8,12 +8,10 @@ import type { Database } from "../records/database.ts";
 import type { OperationRecords } from "../records/operation-records.ts";
 import { type PlacementRecord, PlacementRecords } from "../records/placement-records.ts";
 import type { ProbeRecords } from "../records/probe-records.ts";
-import { createFencePort } from "./fence-port.ts";
-import { openIdentities } from "./identities.ts";
 import { createLeasePort } from "./lease-port.ts";
+import { openFence, openKeys } from "./open-fence.ts";
 import { createPlacementKeys } from "./placement-keys.ts";
 import { type KeyedPlacementPort, type PlacementPortParams, createPlacementPort } from "./placement-port.ts";
-import { inFlightSubject } from "./probe-binding.ts";
 import { sagaInput } from "./saga-input.ts";
 import { placeOn } from "./storages.ts";
 
@@ -106,15 +104,8 @@ export async function openOperationPorts(
     owner,
     probe: (signal) => params.probe(storage, row.to_cluster, signal),
   });
-  const identities = openIdentities(storage, params.signingKey);
-  const fence =
-    identities === null
-      ? null
-      : createFencePort({
-          storage,
-          identities,
-          inFlightMs: async () => (await params.probeRecords.inFlight(inFlightSubject(storage)))?.ms ?? null,
-        });
+  const { signingKey, probeRecords } = params;
+  const fence = openFence({ deployment: record, signingKey, probeRecords });
   const deployPorts: DeployPorts = {
     target,
     // A store knows no term. Its token is the ETag: a lease write is planned and on record before it is sent (rule 7), and one that a later life
@@ -156,6 +147,7 @@ export async function openPlacement(
 ): Promise<KeyedPlacementPort> {
   const { placements, signingKey, deliver, term } = params;
   const record = await placements.find(id);
+  const { storage, identities, roles } = openKeys(record, signingKey);
   return createPlacementPort({
     operation,
     record,
@@ -163,9 +155,10 @@ export async function openPlacement(
     cluster: await params.cluster(record.cluster),
     spec: placementSpec(params, record, ownerOf(params.installation, record.application)),
     signingKey,
+    roles,
     keys: createPlacementKeys({
-      storage: record.storage,
-      identities: openIdentities(record.storage, signingKey),
+      storage,
+      identities,
       placement: id,
       cluster: record.cluster,
     }),

@@ -8,17 +8,20 @@ const requestMs = 10_000;
 export interface PlacementKeys {
   /** Whatever takes a while and does not depend on the epoch; to be done before the application's downtime begins. */
   prepare(): Promise<void>;
-  issue(epoch: number): Promise<AccessKey>;
+  /** Null: the application keeps nothing there, and gets no key. */
+  issue(epoch: number): Promise<AccessKey | null>;
 }
 
 /** A key of its own for each epoch where the storage has a fence; else the one that the manifest names for the cluster. */
 export function createPlacementKeys(params: {
-  readonly storage: StorageManifest;
+  /** Null: only the application's lease is there. */
+  readonly storage: StorageManifest | null;
   readonly identities: Identities | null;
   readonly placement: string;
   readonly cluster: string;
 }): PlacementKeys {
   const { storage, identities, placement, cluster } = params;
+  if (storage === null) return { prepare: async () => {}, issue: async () => null };
   if (identities === null) return { prepare: async () => {}, issue: () => readDataKey(storage, cluster) };
   return {
     prepare: () => identities.prepare({ timeoutMs: requestMs }),

@@ -5,6 +5,7 @@ import { AppError, type PrivateKey, type Verify, isAppError, verifyReceipt } fro
 import { request } from "undici";
 import type { PlacementRecord, PlacementRecords } from "../records/placement-records.ts";
 import { createBucketChannel } from "./bucket-channel.ts";
+import type { DatabaseRoles } from "./database-roles.ts";
 import { type PlacementKeys, keyEnvironment } from "./placement-keys.ts";
 import { openControlStore } from "./storages.ts";
 
@@ -22,6 +23,8 @@ export interface PlacementPortParams {
   readonly spec: PlacementSpec;
   readonly signingKey: PrivateKey;
   readonly keys: PlacementKeys;
+  /** Null: the application has no database. */
+  readonly roles?: DatabaseRoles | null | undefined;
   /** Hands a receipt that came through the bucket to the operation that waits for it. */
   readonly deliver?: ((operation: string, key: string, jws: string) => Promise<void>) | undefined;
 }
@@ -151,7 +154,9 @@ export function createPlacementPort(params: PlacementPortParams): PlacementPort 
     },
     verifyReceipt: verified,
     async start(command, signal) {
-      const body = { environment: keyEnvironment(await keys.issue(command.epoch)) };
+      const key = await keys.issue(command.epoch);
+      const environment = (await params.roles?.issue({ placement, epoch: command.epoch })) ?? {};
+      const body = { environment: { ...environment, ...(key && keyEnvironment(key)) } };
       return withAgent(signal, (client) => client.start({ operation, ...command, body }, signal));
     },
     async burn(command, signal) {

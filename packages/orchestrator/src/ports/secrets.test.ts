@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { storageManifest } from "../fixtures/records-bed.ts";
-import { readAccessKey } from "./secrets.ts";
+import { readAccessKey, readDatabaseLogin } from "./secrets.ts";
 import { readDataKey } from "./storages.ts";
 
 let directory: string;
@@ -44,6 +44,15 @@ describe("a secret", () => {
       expect(error).toMatchObject({ code: "secret-unavailable" });
       expect(inspect(error, { depth: 9, showHidden: true })).not.toContain("hunter2");
     }
+  });
+
+  it("of a database is a name and a password", async () => {
+    const login = { user: "admin", password: "hunter2" };
+    expect(await readDatabaseLogin(await file("login", JSON.stringify(login)))).toEqual(login);
+    await expect(readDatabaseLogin(await file("no-login", JSON.stringify(key("a"))))).rejects.toMatchObject({
+      code: "secret-unavailable",
+      message: expect.stringContaining("must be JSON of exactly user and password") as string,
+    });
   });
 
   it("that is not there is told by its path", async () => {

@@ -1,8 +1,26 @@
 import { readFile } from "node:fs/promises";
-import { type AccessKey, AppError, type SecretReference, accessKeySchema, parseAs } from "@baton/protocol";
+import {
+  AppError,
+  type SecretReference,
+  accessKeySchema,
+  databaseLoginSchema,
+  parseAs,
+} from "@baton/protocol";
 
-/** Reads a key pair each time it is needed, so that a rotated file counts at once. @throws `secret-unavailable`, never with the content. */
-export async function readAccessKey({ file }: SecretReference): Promise<AccessKey> {
+/** A key pair. @see readSecret */
+export const readAccessKey = (reference: SecretReference) =>
+  readSecret(reference, accessKeySchema, "accessKeyId and secretAccessKey");
+
+/** An administrator of a database. @see readSecret */
+export const readDatabaseLogin = (reference: SecretReference) =>
+  readSecret(reference, databaseLoginSchema, "user and password");
+
+/** Each time it is needed, so that a rotated file counts at once. @throws `secret-unavailable`, never with the content. */
+async function readSecret<S extends Parameters<typeof parseAs>[0]>(
+  { file }: SecretReference,
+  schema: S,
+  fields: string,
+) {
   let text: string;
   try {
     text = await readFile(file, "utf8");
@@ -11,10 +29,10 @@ export async function readAccessKey({ file }: SecretReference): Promise<AccessKe
     throw unavailable(file, whyUnreadable[code] ?? `it cannot be read (${code})`);
   }
   try {
-    return parseAs(accessKeySchema, JSON.parse(text), "the secret");
+    return parseAs(schema, JSON.parse(text), "the secret");
   } catch {
     // JSON.parse quotes what it read: its error may not travel along, as text or as cause.
-    throw unavailable(file, "it must be JSON of exactly accessKeyId and secretAccessKey");
+    throw unavailable(file, `it must be JSON of exactly ${fields}`);
   }
 }
 

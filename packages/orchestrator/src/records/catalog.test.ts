@@ -5,6 +5,7 @@ import {
   type RecordsBed,
   applicationManifest,
   clusterManifest,
+  databaseManifest,
   openRecordsBed,
   storageManifest,
 } from "../fixtures/records-bed.ts";
@@ -131,6 +132,32 @@ describe("the catalog", () => {
       return { removed: settled };
     });
     expect(await removed).toMatchObject({ code: "in-use" });
+  });
+
+  it("gives a deployment the database as it was then, and keeps one that a placement uses as it is", async () => {
+    const application = await bed.declare();
+    const manifest = { ...(await bed.catalog.application(application)), database: "books" };
+    await expect(bed.catalog.putApplication(manifest)).rejects.toMatchObject({ code: "unknown-database" });
+    const books = databaseManifest("books");
+    await bed.catalog.putDatabase(books);
+    await bed.catalog.putApplication(manifest);
+    const { target } = await bed.insert({ kind: "deploy", application, to: "harbor-a" });
+    expect(await bed.placements.find(target)).toMatchObject({ database: books });
+    const moved = { ...books, url: "postgres://elsewhere/books" };
+    await bed.catalog.putDatabase(books);
+    await expect(bed.catalog.putDatabase(moved)).rejects.toMatchObject({
+      code: "in-use",
+      message: expect.stringContaining(target) as string,
+    });
+    await bed.placements.retire(target);
+    await bed.catalog.putDatabase(moved);
+    expect(await bed.placements.find(target)).toMatchObject({ database: books });
+    expect(await bed.catalog.databases()).toEqual([moved]);
+  });
+
+  it("knows no database of an application that names none", async () => {
+    const { target } = await bed.deployed();
+    expect(await bed.placements.find(target)).toMatchObject({ database: null });
   });
 
   it("names what there is where it has not what is asked for", async () => {

@@ -2,6 +2,7 @@ import {
   AppError,
   type ApplicationManifest,
   type ClusterManifest,
+  type DatabaseManifest,
   type StorageManifest,
 } from "@baton/protocol";
 import { type Kysely, sql } from "kysely";
@@ -15,7 +16,7 @@ export interface StorageUser {
   readonly placements: number;
 }
 
-/** What people declare: clusters, storages, applications. Applying the same manifest twice changes nothing. */
+/** What people declare: clusters, storages, databases, applications. Applying the same manifest twice changes nothing. */
 export class Catalog {
   readonly #database: Database;
 
@@ -45,6 +46,17 @@ export class Catalog {
     throw missing("unknown-storage", `cannot use storage "${name}"`, known);
   }
 
+  async database(name: string): Promise<DatabaseManifest> {
+    const row = await this.#database
+      .selectFrom("databases")
+      .select("manifest")
+      .where("name", "=", name)
+      .executeTakeFirst();
+    if (row !== undefined) return row.manifest;
+    const known = await this.#database.selectFrom("databases").select("name").orderBy("name").execute();
+    throw missing("unknown-database", `cannot use database "${name}"`, known);
+  }
+
   async application(name: string): Promise<ApplicationManifest> {
     const row = await this.#database
       .selectFrom("applications")
@@ -64,6 +76,12 @@ export class Catalog {
 
   async storages(): Promise<readonly StorageManifest[]> {
     return (await this.#database.selectFrom("storages").select("manifest").orderBy("name").execute()).map(
+      (row) => row.manifest,
+    );
+  }
+
+  async databases(): Promise<readonly DatabaseManifest[]> {
+    return (await this.#database.selectFrom("databases").select("manifest").orderBy("name").execute()).map(
       (row) => row.manifest,
     );
   }
@@ -99,8 +117,24 @@ export class Catalog {
     );
   }
 
+  /** @throws `in-use` when a deployment at this database has a placement: its roles are where they were made. */
+  async putDatabase(manifest: DatabaseManifest): Promise<void> {
+    await this.#put("databases", manifest, (transaction) =>
+      transaction
+        .selectFrom("placements")
+        .innerJoin("deployments", "deployments.id", "placements.deployment")
+        .select("placements.id")
+        .where(sql<string>`deployments.database ->> 'name'`, "=", manifest.name)
+        .where("placements.retired_at", "is", null)
+        .executeTakeFirst(),
+    );
+  }
+
+  /** @throws `unknown-storage`, `unknown-database` with the names that there are. */
   async putApplication(manifest: ApplicationManifest): Promise<void> {
     const text = JSON.stringify(manifest);
+    // A database is never removed.
+    if (manifest.database !== undefined) await this.database(manifest.database);
     const isDeclared = await this.#database.transaction().execute(async (transaction) => {
       // A storage that is being removed at this moment: one waits for the other.
       const storage = await transaction
@@ -159,8 +193,8 @@ export class Catalog {
   }
 
   async #put(
-    table: "clusters" | "storages",
-    manifest: ClusterManifest | StorageManifest,
+    table: "clusters" | "storages" | "databases",
+    manifest: ClusterManifest | StorageManifest | DatabaseManifest,
     findUser: (transaction: Kysely<Schema>) => Promise<{ readonly id: string } | undefined>,
   ): Promise<void> {
     const text = JSON.stringify(manifest);
@@ -214,7 +248,7 @@ async function usersOf(database: Kysely<Schema>, storage: string): Promise<reado
 }
 
 function missing(
-  code: "unknown-cluster" | "unknown-storage" | "unknown-application",
+  code: "unknown-cluster" | "unknown-storage" | "unknown-database" | "unknown-application",
   what: string,
   known: readonly { readonly name: string }[],
 ): AppError {

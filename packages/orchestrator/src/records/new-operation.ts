@@ -38,6 +38,7 @@ export async function insertOperation(
   const manifest = await catalog.application(request.application);
   await catalog.cluster(request.to);
   const storage = await catalog.storage(manifest.storage);
+  const at = manifest.database === undefined ? null : await catalog.database(manifest.database);
   const id = newOperationId();
   await database.transaction().execute(async (transaction) => {
     const application = await transaction
@@ -63,6 +64,7 @@ export async function insertOperation(
           application: request.application,
           manifest: JSON.stringify(manifest),
           storage: JSON.stringify(storage),
+          database: at === null ? null : JSON.stringify(at),
         })
         .execute();
     const target = newPlacementId();

@@ -1,6 +1,7 @@
 import {
   type ApplicationManifest,
   AppError,
+  type DatabaseManifest,
   type PublicKey,
   type Route,
   type StorageManifest,
@@ -17,6 +18,8 @@ export interface PlacementRecord {
   readonly publicKey: PublicKey | null;
   readonly manifest: ApplicationManifest;
   readonly storage: StorageManifest;
+  /** Null: the application names none. */
+  readonly database: DatabaseManifest | null;
 }
 
 /** An application whose lease is known. */
@@ -47,6 +50,7 @@ export class PlacementRecords {
         "public_key",
         "deployments.manifest",
         "storage",
+        "database",
       ])
       .where("placements.id", "=", id)
       .executeTakeFirst();

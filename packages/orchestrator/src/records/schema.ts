@@ -1,6 +1,7 @@
 import type {
   ApplicationManifest,
   ClusterManifest,
+  DatabaseManifest,
   DowntimeLedger,
   EvidenceClass,
   Outcome,
@@ -30,6 +31,7 @@ export interface Schema {
   };
   clusters: { name: string; manifest: Json<ClusterManifest>; updated_at: Moment };
   storages: { name: string; manifest: Json<StorageManifest>; updated_at: Moment };
+  databases: { name: string; manifest: Json<DatabaseManifest>; updated_at: Moment };
   applications: {
     name: string;
     manifest: Json<ApplicationManifest>;
@@ -44,6 +46,7 @@ export interface Schema {
     application: string;
     manifest: Json<ApplicationManifest>;
     storage: Json<StorageManifest>;
+    database: ColumnType<DatabaseManifest | null, string | null | undefined, never>;
     created_at: Moment;
   };
   placements: {

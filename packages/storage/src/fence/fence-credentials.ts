@@ -1,4 +1,4 @@
-import { AppError, type FenceRecord, isAppError, newNonce } from "@baton/protocol";
+import { AppError, type KeyFence, isAppError, newNonce } from "@baton/protocol";
 import { type Clock, systemClock } from "../clock.ts";
 import { untilDefinite } from "../definite.ts";
 import type { ObjectStore } from "../object-store.port.ts";
@@ -84,10 +84,10 @@ export async function fenceCredentials(params: {
   /**
    * All that are open below the prefix. They are no danger by now, as completing one takes a key; but nobody would know what became of them.
    */
-  readonly abortUploads: (params: { readonly timeoutMs: number }) => Promise<FenceRecord["uploads"]>;
-  readonly takeInventory: (params: { readonly timeoutMs: number }) => Promise<FenceRecord["inventory"]>;
+  readonly abortUploads: (params: { readonly timeoutMs: number }) => Promise<KeyFence["uploads"]>;
+  readonly takeInventory: (params: { readonly timeoutMs: number }) => Promise<KeyFence["inventory"]>;
   readonly clock?: Clock | undefined;
-}): Promise<FenceRecord> {
+}): Promise<KeyFence> {
   const { identities, identity, doors, prefix, settleMs, clock = systemClock } = params;
   assertPrefix(prefix);
   if (doors.length === 0) throw unproven("there is no endpoint to try it at");
@@ -95,7 +95,7 @@ export async function fenceCredentials(params: {
   const leftMs = (): number => Math.max(1, end - clock.nowMs());
 
   /** Until every door has refused. */
-  const deny = async (): Promise<FenceRecord["denied"]> => {
+  const deny = async (): Promise<KeyFence["denied"]> => {
     await disableIdentity({ identities, identity, deadlineMs: leftMs(), clock });
     return Promise.all(doors.map((door) => waitForDenial({ door, prefix, clock, leftMs, endsAt: end })));
   };
@@ -118,7 +118,7 @@ async function waitForDenial(params: {
   readonly clock: Clock;
   readonly leftMs: () => number;
   readonly endsAt: number;
-}): Promise<FenceRecord["denied"][number]> {
+}): Promise<KeyFence["denied"][number]> {
   const { door, prefix, clock, leftMs, endsAt } = params;
   const { endpoint, store } = door;
   let seen: unknown = "nothing";

@@ -1,15 +1,6 @@
-import { AppError, errorTable, isAppError } from "@baton/protocol";
+import { AppError, type RoleFence, errorTable, isAppError } from "@baton/protocol";
 import { type Clock, systemClock } from "../clock.ts";
 import type { LoginAnswer, Remnant, RoleAdmin, TryLogin } from "./role-admin.port.ts";
-
-export interface RoleFenceRecord {
-  readonly role: string;
-  readonly disabledAt: string;
-  readonly refused: { readonly at: string; readonly code: string; readonly tries: number };
-  /** The sessions and connections that were seen, and are gone. */
-  readonly ended: readonly string[];
-  readonly noneAt: string;
-}
 
 const timesInARow = 3;
 const betweenTriesMs = 200;
@@ -58,7 +49,7 @@ export async function fenceRole(params: {
   readonly tryLogin: TryLogin;
   readonly deadlineMs: number;
   readonly clock?: Clock | undefined;
-}): Promise<RoleFenceRecord> {
+}): Promise<RoleFence> {
   const { admin, role, tryLogin, clock = systemClock } = params;
   const endsAt = clock.nowMs() + params.deadlineMs;
   const time = { clock, endsAt, leftMs: () => Math.max(1, endsAt - clock.nowMs()) };
@@ -68,7 +59,7 @@ export async function fenceRole(params: {
   // Before the listings: only a server that refuses the login is one whose sessions do not come back.
   const refused = await waitForRefusals({ role, tryLogin, time });
   const ended = await waitForNone({ admin, role, time });
-  return { role, disabledAt, refused, ended, noneAt: new Date().toISOString() };
+  return { role, disabledAt, refused, ended: [...ended], noneAt: new Date().toISOString() };
 }
 
 interface Time {
@@ -81,7 +72,7 @@ async function waitForRefusals(params: {
   readonly role: string;
   readonly tryLogin: TryLogin;
   readonly time: Time;
-}): Promise<RoleFenceRecord["refused"]> {
+}): Promise<RoleFence["refused"]> {
   const { role, tryLogin, time } = params;
   let tries = 0;
   let code = "";

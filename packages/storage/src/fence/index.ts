@@ -9,4 +9,6 @@ export { createAwsIdentities } from "./aws-identities.ts";
 export { assertRoleOpen, fenceRole } from "./fence-role.ts";
 export { createPostgresLogin, createPostgresRoleAdmin } from "./postgres-role.ts";
 export { assertPostgresRoles } from "./postgres-check.ts";
+export type { PostgresDoor } from "./postgres-session.ts";
+export type { RoleAdmin, TryLogin } from "./role-admin.port.ts";
 export { isDenial } from "./denial.ts";
