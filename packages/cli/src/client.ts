@@ -3,6 +3,11 @@ import {
   AppError,
   type AuditEntry,
   accepts,
+  type DecisionRequest,
+  type Explanation,
+  type SignedReceipt,
+  explanationSchema,
+  signedReceiptSchema,
   auditEntrySchema,
   type InventoryRequest,
   type Manifest,
@@ -75,6 +80,11 @@ export interface BatonClient {
   operations(application?: string, signal?: AbortSignal): Promise<readonly Operation[]>;
   /** The record now and after every change that is seen, until it has ended. Outlives an orchestrator that is away for up to `outageMs`. */
   watchOperation(id: string, signal?: AbortSignal): AsyncIterable<Operation>;
+  /** Not idempotent: a halt is decided once. */
+  decide(id: string, request: DecisionRequest, signal?: AbortSignal): Promise<Operation>;
+  explain(id: string, signal?: AbortSignal): Promise<Explanation>;
+  /** Oldest first. */
+  receipts(id: string, signal?: AbortSignal): Promise<readonly SignedReceipt[]>;
   route(application: string, signal?: AbortSignal): Promise<Route>;
   /** By name. */
   storages(signal?: AbortSignal): Promise<readonly StorageView[]>;
@@ -173,6 +183,19 @@ export function createBatonClient({ url, token, outageMs = 60_000 }: BatonClient
       }
     },
 
+    async decide(id, request, signal) {
+      const result = await call("POST", `${pathOfOperation(id)}/decisions`, { body: request, signal });
+      return parseAnswer(operationSchema, contentOf(result, url));
+    },
+
+    explain: async (id, signal) =>
+      parseAnswer(explanationSchema, await get(`${pathOfOperation(id)}/explanation`, signal)),
+
+    async receipts(id, signal) {
+      const items = itemsOf(await get(`${pathOfOperation(id)}/receipts`, signal));
+      return items.map((item) => parseAnswer(signedReceiptSchema, item));
+    },
+
     async route(application, signal) {
       const path = `/v1/applications/${encodeURIComponent(application)}/route`;
       return parseAnswer(routeSchema, await get(path, signal));
@@ -240,6 +263,7 @@ export function createBatonClient({ url, token, outageMs = 60_000 }: BatonClient
   };
 }
 
+const pathOfOperation = (id: string): string => `/v1/operations/${encodeURIComponent(id)}`;
 const pathOfStorage = (name: string): string => `/v1/storages/${encodeURIComponent(name)}`;
 
 function itemsOf(content: unknown): readonly unknown[] {

@@ -1,9 +1,11 @@
-import { roles } from "@baton/protocol";
+import { type StopStrategy, roles } from "@baton/protocol";
 import { Command, Option } from "commander";
 import { apply } from "./commands/apply.ts";
 import { compareInventories, takeInventory } from "./commands/inventory.ts";
 import { type WatchOptions, listOperations, showOperation, startOperation } from "./commands/operation.ts";
 import { showAudit } from "./commands/audit.ts";
+import { decide, explainOperation } from "./commands/decision.ts";
+import { exportReceipts, verifyReceipts } from "./commands/receipt.ts";
 import { showRoute } from "./commands/route.ts";
 import type { CommandContext } from "./commands/session.ts";
 import {
@@ -18,6 +20,12 @@ import { createToken, listTokens, revokeToken } from "./commands/token.ts";
 import { up } from "./commands/up.ts";
 import { parseLife } from "./life.ts";
 import { parseListenAddress } from "./listen-address.ts";
+
+interface MoveOptions {
+  readonly to: string;
+  readonly strategy?: StopStrategy;
+  readonly cold?: boolean;
+}
 
 /**
  * The command line. Throws commander's errors instead of printing them and ending the process.
@@ -60,17 +68,31 @@ export function createProgram(context: CommandContext, setStatus: (status: numbe
   for (const [kind, description] of [
     ["deploy", "start an application that runs nowhere"],
     ["migrate", "move a running application to another cluster"],
-  ] as const)
-    program
+  ] as const) {
+    const move = program
       .command(kind)
       .description(description)
       .argument("<application>")
       .requiredOption("--to <cluster>", "where it shall run")
-      .option("--watch", "show the steps until it has ended; exit status 0 only if it was committed")
-      .action(async (application: string, _options, command: Command) => {
-        const options = command.optsWithGlobals<WatchOptions & { readonly to: string }>();
-        setStatus(await startOperation(context, { kind, application, to: options.to }, options));
-      });
+      .option("--watch", "show the steps until it has ended; exit status 0 only if it was committed");
+    if (kind === "migrate")
+      move
+        .addOption(
+          new Option("--strategy <name>", "when the source does not stop as its hook says").choices([
+            "give-up",
+            "force",
+            "halt",
+            "failover",
+          ]),
+        )
+        .option("--cold", "make the target only when the source has stopped");
+    move.action(async (application: string, _options, command: Command) => {
+      const options = command.optsWithGlobals<WatchOptions & MoveOptions>();
+      const { to, strategy, cold } = options;
+      const how = kind === "migrate" ? { kind, strategy, cold } : { kind };
+      setStatus(await startOperation(context, { ...how, application, to }, options));
+    });
+  }
 
   const operation = program.command("operation").description("look at operations");
   operation
@@ -87,6 +109,8 @@ export function createProgram(context: CommandContext, setStatus: (status: numbe
     .option("--application <name>", "of this application only")
     .action((_options, command: Command) => listOperations(context, command.optsWithGlobals()));
 
+  addDecisionCommands(operation, context, setStatus);
+  addReceiptCommands(program, operation, context);
   addStorageCommands(program, context, setStatus);
   addAccessCommands(program, context);
 
@@ -98,6 +122,56 @@ export function createProgram(context: CommandContext, setStatus: (status: numbe
       showRoute(context, application, command.optsWithGlobals()),
     );
   return program;
+}
+
+function addDecisionCommands(
+  operation: Command,
+  context: CommandContext,
+  setStatus: (status: number) => void,
+): void {
+  operation
+    .command("explain")
+    .description("what an operation waits for, until when, what follows, and what can be done")
+    .argument("<id>")
+    .action((id: string, _options, command: Command) =>
+      explainOperation(context, id, command.optsWithGlobals()),
+    );
+  for (const [kind, description] of [
+    ["abort", "take an operation back"],
+    ["resume", "have a halted operation try again"],
+    ["override", "answer for the evidence that a halted operation lacks; kept with your name for ever"],
+  ] as const)
+    operation
+      .command(kind)
+      .description(description)
+      .argument("<id>")
+      .requiredOption("--reason <text>", "why; goes on record")
+      .option("--watch", "show the steps until it has ended; exit status 0 only if it was committed")
+      .action(async (id: string, _options, command: Command) => {
+        const options = command.optsWithGlobals<WatchOptions & { readonly reason: string }>();
+        setStatus(await decide(context, id, { kind, reason: options.reason }, options));
+      });
+}
+
+function addReceiptCommands(program: Command, operation: Command, context: CommandContext): void {
+  operation
+    .command("receipts")
+    .description("export an operation's signed receipts, for `baton receipt verify`")
+    .argument("<id>")
+    .option("--save <file>", "a new file; - is standard output", "-")
+    .action((id: string, _options, command: Command) =>
+      exportReceipts(context, id, command.optsWithGlobals()),
+    );
+  program
+    .command("receipt")
+    .description("look at exported receipts; needs no orchestrator")
+    .command("verify")
+    .description("verify the signatures of exported receipts, and say what they state")
+    .argument("<file>")
+    .option("--key <x>", "the placement's public key, as base64url, from where you trust it")
+    .action((file: string, _options, command: Command) =>
+      verifyReceipts(context, file, command.optsWithGlobals()),
+    );
 }
 
 function addStorageCommands(

@@ -1,6 +1,7 @@
 import type { Operation, OperationRequest } from "@baton/protocol";
 import { Interruption } from "../interruption.ts";
 import { renderLedger } from "../view/downtime-ledger.ts";
+import { renderDecisions } from "../view/decision-lines.ts";
 import { renderFence } from "../view/fence-lines.ts";
 import { renderOperation, titleOf } from "../view/operation-lines.ts";
 import { createOperationView } from "../view/operation-view.ts";
@@ -41,6 +42,7 @@ export async function showOperation(
     ...(operation.startedBy === null ? [] : [`  started by ${oneLine(operation.startedBy)}`]),
     ...renderLedger(operation),
     ...renderFence(operation),
+    ...renderDecisions(operation),
   ]);
   return 0;
 }
@@ -84,7 +86,11 @@ async function watch({ client, context, json, interactive, print }: Session, id:
   return 1;
 }
 
-const verdictOf = ({ kind, application, to, state, reason }: Operation): string =>
-  `the ${kind} of ${application} to ${to} ${state === "halted" ? "is halted" : "was rolled back"}: ${oneLine(reason ?? "no reason was recorded")}`;
+const verdictOf = ({ id, kind, application, to, state, reason }: Operation): string => {
+  const why = oneLine(reason ?? "no reason was recorded");
+  return state === "halted"
+    ? `the ${kind} of ${application} to ${to} is halted: ${why}; see what can be done: \`baton operation explain ${id}\``
+    : `the ${kind} of ${application} to ${to} was rolled back: ${why}`;
+};
 
 const watchCommand = (id: string): string => `baton operation show ${id} --watch`;

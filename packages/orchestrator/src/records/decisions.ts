@@ -41,7 +41,8 @@ export async function recordDecision(
       .updateTable("operations")
       .set({
         version: sql<number>`version + 1`,
-        ...(isHalted ? { decided_halt: row.halts } : { abort_requested: true }),
+        // Whoever watches goes on watching.
+        ...(isHalted ? { decided_halt: row.halts, ended_at: null } : { abort_requested: true }),
       })
       .where("id", "=", operation)
       .execute();
