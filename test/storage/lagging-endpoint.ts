@@ -13,10 +13,17 @@ export interface LaggingEndpoint {
   close(): Promise<void>;
 }
 
-export async function openLaggingEndpoint(store: string, accessKey: AccessKey): Promise<LaggingEndpoint> {
-  const { host, hostname, port } = new URL(store);
+/** @param listings another store whose listings it passes off as its own when Baton asks: what it lists is not what it has. */
+export async function openLaggingEndpoint(
+  store: string,
+  accessKey: AccessKey,
+  listings = store,
+): Promise<LaggingEndpoint> {
   const server = createServer((incoming, answer) => {
     const { method = "GET", url: path = "/", headers } = incoming;
+    const isListing = method === "GET" && /^\/[^/]+\/?\?/.test(path);
+    const isBatons = headers["user-agent"]?.includes("app/baton") === true;
+    const { host, hostname, port } = new URL(isListing && isBatons ? listings : store);
     const names = ["content-length", "content-type", "x-amz-content-sha256"];
     const given = Object.fromEntries(names.map((name) => [name, headers[name]]).filter(([, value]) => value));
     const signed = aws4.sign(

@@ -30,8 +30,8 @@ export function applicationEnvironment(params: {
     ...(storage !== null && {
       BATON_BUCKET: storage.bucket,
       BATON_PREFIX: storage.prefix,
-      AWS_ENDPOINT_URL_S3: storage.endpoint,
-      AWS_REGION: storage.region,
+      AWS_ENDPOINT_URL_S3: (storage.application ?? storage).endpoint,
+      AWS_REGION: (storage.application ?? storage).region,
     }),
     ...(applicationPort !== null && { PORT: String(applicationPort) }),
     [cookieVariable]: facts.cookie,

@@ -1,3 +1,4 @@
+import type { ReplicaRecord } from "@baton/protocol";
 import { planLeaseChange } from "@baton/storage";
 import { describe, expect, it } from "vitest";
 import { type FakeWorld, sourceId, targetId } from "./fakes/fake-world.ts";
@@ -63,6 +64,16 @@ const firstWriteLate = (world: FakeWorld): void => {
     return apply(write, signal);
   };
 };
+
+/** Says that both are equal, and has not looked (against safety rule 19). */
+const withoutWaiting = async (): Promise<ReplicaRecord> => ({
+  written: "",
+  replica: "",
+  inventory: { objects: 0, bytes: 0, digest: "" },
+  looks: 0,
+  waitedMs: 0,
+  equalAt: "",
+});
 
 const stopCall = (await play(migrate, (world) => world.serveOnSource(), {})).calls.indexOf("source.stop") + 1;
 
@@ -131,6 +142,25 @@ const variants: readonly Variant[] = [
     schedule: { source: "crashed-during-stop" },
     breaks: "P2: what the source acknowledged may be lost",
     realEnds: "committed",
+  },
+  {
+    without: "waiting for the target's replica",
+    change: ({ ports }) => (ports.replica = { waitUntilEqual: withoutWaiting }),
+    befalls: ({ ports, replica }) => (ports.replica ??= replica.port),
+    breaks: "P2: the target started on old objects",
+    realEnds: "committed",
+  },
+  {
+    without: "waiting for the source's replica on the way back",
+    change: ({ ports, replica }) =>
+      (ports.replica = {
+        waitUntilEqual: (writer, signal) =>
+          writer === "target" ? withoutWaiting() : replica.port.waitUntilEqual(writer, signal),
+      }),
+    befalls: ({ ports, replica }) => (ports.replica ??= replica.port),
+    schedule: { verifyFails: true },
+    breaks: "P2: the source started on old objects",
+    realEnds: "rolled-back",
   },
   {
     without: "the end of the operation",

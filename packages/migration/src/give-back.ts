@@ -1,5 +1,6 @@
 import { AppError, commandKey, newNonce, sameRun } from "@baton/protocol";
 import { type LeaseView, type LeaseWrite, planLeaseChange } from "@baton/storage";
+import { catchUp } from "./catch-up.ts";
 import { endTarget, knownLease } from "./end-target.ts";
 import type { DeployInput, PlacementPort, SourcePorts, VerifiedReceipt } from "./ports.ts";
 import type { UndoContext } from "./saga.ts";
@@ -26,6 +27,8 @@ export type GiveBack =
       readonly epoch: number;
       readonly grant: string;
       readonly write: LeaseWrite | null;
+      /** What it wrote may still be on its way to the source's endpoint. */
+      readonly targetRan?: boolean;
     };
 
 /**
@@ -79,7 +82,7 @@ export async function planGiveBack(ctx: UndoCtx): Promise<GiveBack> {
   });
   const { epoch } = write.lease;
   await ports.records.raiseEpoch(epoch);
-  return { kind: "granted", epoch, grant, write };
+  return { kind: "granted", epoch, grant, write, targetRan: tenure !== null && tenure.run !== null };
 }
 
 /** How far an earlier try of this undo got; its write may also arrive late. */
@@ -167,6 +170,7 @@ export async function giveBack({
   if (write !== null) {
     // What the dead run sent may still arrive: the same pause as before any other holder.
     await ports.clock.wait(input.settleMs, signal);
+    if (intent.targetRan === true) await catchUp(ports, "target", signal);
     const applied = await ports.lease.apply(write, signal);
     if (applied.kind === "superseded")
       throw new AppError(

@@ -19,6 +19,6 @@ export type {
   PlacementPort,
   SourcePorts,
 } from "./ports.ts";
-export type { FencePort, KeyHolder } from "./ports.ts";
+export type { FencePort, KeyHolder, ReplicaPort } from "./ports.ts";
 export type { RecordsPort, StartCommand, StopCommand, VerifiedReceipt } from "./ports.ts";
 export type { Saga } from "./saga.ts";

@@ -7,7 +7,8 @@
 
 import { AppError, isAppError, newNonce } from "@baton/protocol";
 import { planLeaseChange } from "@baton/storage";
-import { fenceMs, fenceSource, planFence } from "./fence-step.ts";
+import { fenceAndCatchUp } from "./catch-up.ts";
+import { fenceMs, planFence } from "./fence-step.ts";
 import { type GiveBack, giveBack, planGiveBack } from "./give-back.ts";
 import type { DeployInput, MigratePorts } from "./ports.ts";
 import { preflightMove } from "./preflight-step.ts";
@@ -36,7 +37,7 @@ export const migrate = saga<DeployInput, MigratePorts>("migrate@1")
     deadlineMs: patientMs,
     ...stopFailure,
   })
-  .step("fence", fenceSource, { intend: planFence, deadlineMs: fenceMs })
+  .step("fence", fenceAndCatchUp, { intend: planFence, deadlineMs: fenceMs })
   .step("handOver", handOver, {
     intend: planHandOver,
     undo: { run: stopTarget, deadlineMs: patientMs },
@@ -57,7 +58,7 @@ export const migrateCold = saga<DeployInput, MigratePorts>("migrate-cold@1")
     deadlineMs: patientMs,
     ...stopFailure,
   })
-  .step("fence", fenceSource, { intend: planFence, deadlineMs: fenceMs })
+  .step("fence", fenceAndCatchUp, { intend: planFence, deadlineMs: fenceMs })
   .step("prepare", placeTarget, { deadlineMs: 60_000 })
   .step("handOver", handOver, {
     intend: planHandOver,

@@ -7,6 +7,7 @@ import type {
   StopPolicy,
   Verify,
   FenceRecord,
+  ReplicaRecord,
 } from "@baton/protocol";
 import type { Witness } from "@baton/clusters";
 import type { IfMatchForm, LeaseView, LeaseWrite, ProbeResult } from "@baton/storage";
@@ -103,6 +104,16 @@ export interface FencePort {
   disable(holder: KeyHolder, signal: AbortSignal): Promise<void>;
 }
 
+/** The endpoints of source and target; there is one only where either shows writes late. */
+export interface ReplicaPort {
+  /**
+   * Waits until both endpoints show the same: to be asked when nobody writes any more. Idempotent.
+   *
+   * @param writer who had the lease last. @throws AppError `storage-stale` with the difference when the time is up.
+   */
+  waitUntilEqual(writer: "source" | "target", signal: AbortSignal): Promise<ReplicaRecord>;
+}
+
 /** The operation's records. */
 export interface RecordsPort {
   /** Written before a lease write, so that a lease can never be newer than the records unless the records are old. */
@@ -111,6 +122,7 @@ export interface RecordsPort {
   saveReceipt(receipt: VerifiedReceipt): Promise<void>;
   /** Kept with the operation for ever: what took a receipt's place, or stood beside one. */
   saveFence(fence: FenceRecord | null, possibleLoss: boolean): Promise<void>;
+  saveReplica(replica: ReplicaRecord): Promise<void>;
   /** The pivot: the placement record and the route are switched, in one transaction with the operation's state. Idempotent. */
   commit(epoch: number): Promise<void>;
   /** The pivot of a stop, in such a transaction: nothing serves, the placement stays. Idempotent. */
@@ -134,6 +146,8 @@ interface CommonPorts {
   readonly clock: Clock;
   /** Null: the storage has no fence. */
   readonly fence: FencePort | null;
+  /** Null: what one side wrote, the other reads at once. */
+  readonly replica: ReplicaPort | null;
 }
 
 /** With the placement that shall run the application. */
@@ -155,6 +169,8 @@ export interface DeployInput {
   readonly readyTimeoutMs: number;
   readonly verify: Verify | null;
   readonly settleMs: number;
+  /** How long a replica may take to catch up; 0 where there is none. */
+  readonly replicaMs: number;
   /** What is done about a source that does not stop. */
   readonly stop: StopPolicy;
   /** The highest epoch in the records when the operation began; 0 when the application never had a lease. */

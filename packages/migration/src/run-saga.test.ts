@@ -93,6 +93,7 @@ describe("the deadlines of a migration", () => {
     readyTimeoutMs: hour,
     verify: { method: "POST", path: "/canary", timeoutMs: 600_000 },
     settleMs: 600_000,
+    replicaMs: 900_000,
     stop: usualStopPolicy,
     knownEpoch: 0,
   } as const;
@@ -103,7 +104,7 @@ describe("the deadlines of a migration", () => {
   const step = (name: string) => migrate.steps.find((one) => one.name === name);
 
   it.each([
-    ["fence", input.settleMs],
+    ["fence", input.settleMs + input.replicaMs],
     ["start", input.readyTimeoutMs],
     ["verify", input.verify.timeoutMs],
   ])("leave %s the time that the settings allow", (name, neededMs) => {
@@ -113,7 +114,7 @@ describe("the deadlines of a migration", () => {
   it.each([
     ["start", input.graceMs],
     ["handOver", input.graceMs],
-    ["stop", input.settleMs + input.readyTimeoutMs],
+    ["stop", input.settleMs + input.replicaMs + input.readyTimeoutMs],
     ["stop", 2 * input.graceMs],
   ])("leave the undo of %s the time that the settings allow", (name, neededMs) => {
     expect(msOf(step(name)?.undo?.deadlineMs)).toBeGreaterThan(neededMs);

@@ -6,4 +6,9 @@ export const answerReserveMs = 5_000;
 export const stopBudgetMs = ({ graceMs }: Pick<DeployInput, "graceMs">): number => graceMs + 10_000;
 /** Enough for a phase that waits for the application or the store as long as their settings allow; each wait in it ends by itself before. */
 export const patientMs = (input: DeployInput): number =>
-  60_000 + 2 * stopBudgetMs(input) + input.settleMs + input.readyTimeoutMs + (input.verify?.timeoutMs ?? 0);
+  60_000 +
+  2 * stopBudgetMs(input) +
+  input.settleMs +
+  input.replicaMs +
+  input.readyTimeoutMs +
+  (input.verify?.timeoutMs ?? 0);

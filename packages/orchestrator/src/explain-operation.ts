@@ -2,6 +2,7 @@ import type { Cluster } from "@baton/clusters";
 import { explain } from "@baton/migration";
 import { AppError, type Explanation, type PrivateKey } from "@baton/protocol";
 import { lookAtLease, lookAtPlace } from "./ports/look-at-operation.ts";
+import { replicaMsOf } from "./ports/replica-port.ts";
 import { sagaInput } from "./ports/saga-input.ts";
 import { tableOf } from "./records/new-operation.ts";
 import type { OperationRecords } from "./records/operation-records.ts";
@@ -31,7 +32,9 @@ export async function explainOperation(
   );
   const [first] = records;
   if (first === undefined) throw new AppError("internal", `cannot explain ${id}: it has no placement`);
-  const input = sagaInput({ strategy: operation.strategy, knownEpoch: 0 }, first.record);
+  const { strategy, from, to } = operation;
+  const replicaMs = replicaMsOf({ storage: first.record.storage, source: from, target: to });
+  const input = sagaInput({ strategy, knownEpoch: 0, replicaMs }, first.record);
   const [places, { lease, trouble }] = await Promise.all([
     Promise.all(
       (isOver ? [] : records).map(async ({ part, record }) =>

@@ -37,6 +37,12 @@ describe("an agent's configuration", () => {
     expect(v.parse(agentConfigSchema, JSON.parse(JSON.stringify(complete)))).toEqual(complete);
   });
 
+  it("may send the application to another endpoint than the lease's", () => {
+    const application = { endpoint: "http://127.0.0.1:9001", region: "b" };
+    const storage = { ...config.storage, application };
+    expect(v.parse(agentConfigSchema, { ...config, storage })).toMatchObject({ storage: { application } });
+  });
+
   it.each<[string, object]>([
     ["another version", { version: 2 }],
     ["a private command key", { commandKey: { ...publicKey, d: publicKey.x } }],

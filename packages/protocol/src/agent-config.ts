@@ -82,6 +82,8 @@ export const agentConfigSchema = strictObject({
     v.nullable(
       strictObject({
         ...storageLocationSchema.entries,
+        /** Where the application finds the bucket, when that is not where the lease is: a replica of it. */
+        application: v.optional(strictObject({ endpoint: v.string(), region: v.string() })),
         /** Whom the lease must name as its owner. */
         owner: v.pipe(v.string(), v.minLength(1)),
         /** A file of { accessKeyId, secretAccessKey } that may write to the control prefix. */

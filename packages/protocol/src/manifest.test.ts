@@ -306,6 +306,17 @@ describe("a storage", () => {
       "another endpoint of a cluster",
       { clusters: { a: { endpoint: "http://b" } }, otherEndpoints: ["http://b"] },
     ],
+    ["a replica without an endpoint", { clusters: { a: { replica: "asynchronous" } } }],
+    ["a replica of another kind", { clusters: { a: { endpoint: "http://b", replica: "eventual" } } }],
+    ["a wait for no replica", { clusters: { a: { endpoint: "http://b", replicaWaitMs: 1 } } }],
+    [
+      "a replica where the lease is",
+      { clusters: { a: { endpoint: `${storage.endpoint}/`, replica: "asynchronous" } } },
+    ],
+    [
+      "a replica that is none for another cluster",
+      { clusters: { a: { endpoint: "http://b", replica: "asynchronous" }, b: { endpoint: "http://b/" } } },
+    ],
     ["another endpoint twice", { otherEndpoints: ["http://b", "http://b/"] }],
     ["another endpoint that is none", { otherEndpoints: ["b"] }],
     ["certificates that are none", { ca: "/etc/ssl/ca.pem" }],
@@ -329,6 +340,15 @@ describe("a storage", () => {
         clusters: {
           a: { endpoint: storage.endpoint, region: "a" },
           b: { endpoint: `${storage.endpoint}/`, addressing: "virtual-host" },
+        },
+      },
+    ],
+    [
+      "two clusters at one replica",
+      {
+        clusters: {
+          a: { endpoint: "http://b", replica: "asynchronous", replicaWaitMs: 60_000 },
+          b: { endpoint: "http://b", replica: "asynchronous" },
         },
       },
     ],

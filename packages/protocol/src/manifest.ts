@@ -53,13 +53,27 @@ const certificates = v.pipe(
 const addressing = v.picklist(["path", "virtual-host"]);
 
 /** How a bucket is reached from a cluster, where it is another way than from everywhere else. */
-const storageOverrideSchema = strictObject({
-  /** Another endpoint of the very same bucket. */
-  endpoint: v.optional(endpointSchema),
-  region: v.optional(region),
-  addressing: v.optional(addressing),
-  ca: v.optional(certificates),
-});
+const storageOverrideSchema = v.pipe(
+  strictObject({
+    /** Another endpoint of the very same bucket. */
+    endpoint: v.optional(endpointSchema),
+    region: v.optional(region),
+    addressing: v.optional(addressing),
+    ca: v.optional(certificates),
+    /**
+     * Writes of other endpoints show here only later, and those of here elsewhere. Then the lease stays at the storage's endpoint, which the cluster must
+     * reach as well, and nothing is started before this one shows what the last holder wrote.
+     */
+    replica: v.optional(v.literal("asynchronous")),
+    /** So long it may take, while the application is down; then the operation is taken back. */
+    replicaWaitMs: v.optional(v.pipe(integer, v.minValue(1), v.maxValue(3_600_000))),
+  }),
+  v.check(
+    ({ endpoint, replica, replicaWaitMs }) =>
+      replica === undefined ? replicaWaitMs === undefined : endpoint !== undefined,
+    "must name the endpoint that is a replica, and a wait for a replica only",
+  ),
+);
 
 /**
  * What takes a placement's key away for good. Without one, only a proven stop passes a storage on.
@@ -136,6 +150,13 @@ export const storageManifestSchema = v.pipe(
     const all = [...new Set(named), ...otherEndpoints.map(href)];
     return new Set(all).size === all.length;
   }, "must name each of its other endpoints once, and none that it names already"),
+  v.check(({ endpoint, clusters = {} }) => {
+    const href = (url: string): string => URL.parse(url)?.href ?? url;
+    const all = Object.values(clusters);
+    const synchronous = all.flatMap((one) => (one.replica === undefined ? (one.endpoint ?? []) : []));
+    const fresh = new Set([endpoint, ...synchronous].map(href));
+    return all.every((one) => one.replica === undefined || !fresh.has(href(one.endpoint ?? "")));
+  }, "must not say of one endpoint that it is a replica and that it is none: the lease is never on a replica"),
 );
 export type StorageManifest = v.InferOutput<typeof storageManifestSchema>;
 

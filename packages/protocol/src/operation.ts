@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { epochSchema, nameSchema, operationIdSchema, placementIdSchema } from "./ids.ts";
 import { publicKeySchema } from "./keys.ts";
 import { evidenceClassSchema, outcomeSchema } from "./receipt.ts";
+import { replicaRecordSchema } from "./replica-record.ts";
 import { integer, moment, number, strictObject, url, variant } from "./schema.ts";
 import { stopStrategySchema } from "./stop-policy.ts";
 
@@ -151,6 +152,8 @@ export const operationSchema = strictObject({
   ),
   /** How the source's keys were taken away; null where that was not needed. */
   fence: v.nullable(fenceRecordSchema),
+  /** That the replica had caught up; null where no endpoint of the operation is one. The last time, where that was waited for twice. */
+  replica: v.optional(v.nullable(replicaRecordSchema), null),
   /** What the source acknowledged may not be there after the move. */
   possibleLoss: v.boolean(),
   /** Null where nothing is stopped. */

@@ -1,4 +1,4 @@
-import { AppError, type FenceRecord, usualStopPolicy } from "@baton/protocol";
+import { AppError, type FenceRecord, type ReplicaRecord, usualStopPolicy } from "@baton/protocol";
 import {
   type Lease,
   type ProbeResult,
@@ -8,11 +8,19 @@ import {
   readLease,
 } from "@baton/storage";
 import { createMemoryBucket, createTestClock } from "@baton/storage/testing";
-import type { DeployInput, FencePort, MigratePorts, PlacementPort, VerifiedReceipt } from "../ports.ts";
+import type {
+  DeployInput,
+  FencePort,
+  MigratePorts,
+  PlacementPort,
+  ReplicaPort,
+  VerifiedReceipt,
+} from "../ports.ts";
 import type { RecordedError } from "../engine.port.ts";
 import type { Progress, SagaEnd } from "../progress.port.ts";
 import { receiptTopic } from "../source-steps.ts";
 import { createFakeFence } from "./fake-fence.ts";
+import { createFakeReplica } from "./fake-replica.ts";
 import { FakePlacement } from "./fake-placement.ts";
 import { createJournal } from "./memory-engine.ts";
 
@@ -38,6 +46,7 @@ export const input: DeployInput = {
   readyTimeoutMs: 1_000,
   verify: null,
   settleMs: 0,
+  replicaMs: 0,
   stop: usualStopPolicy,
   knownEpoch: 0,
 };
@@ -49,6 +58,7 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
   const journal = createJournal();
   const running = new Set<string>();
   const overlaps: string[] = [];
+  const replica = createFakeReplica(sourceId);
   const placement = (id: string, cluster: string) =>
     new FakePlacement({
       placement: id,
@@ -59,8 +69,10 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
       store,
       confirm: (_key, jws) => journal.messages.set(receiptTopic, jws),
       onRunning: (who, isRunning) => {
-        if (isRunning) running.add(who);
-        else running.delete(who);
+        if (isRunning) {
+          running.add(who);
+          replica.begin(who);
+        } else running.delete(who);
         if (running.size > 1) overlaps.push([...running].join(" and "));
       },
     });
@@ -77,6 +89,7 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
     receipts: [] as VerifiedReceipt[],
     fences: [] as FenceRecord[],
     possibleLoss: false,
+    replicas: [] as ReplicaRecord[],
   };
   const pivot = async (change: Partial<typeof records>): Promise<void> => {
     if (records.state === "rolling-back")
@@ -84,8 +97,13 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
     Object.assign(records, { state: "past-pivot", ...change });
   };
   const fence = createFakeFence();
-  const ports: Omit<MigratePorts, "fence" | "target"> & { fence: FencePort | null; target: PlacementPort } = {
+  const ports: Omit<MigratePorts, "fence" | "replica" | "target"> & {
+    fence: FencePort | null;
+    replica: ReplicaPort | null;
+    target: PlacementPort;
+  } = {
     fence: null,
+    replica: null,
     source,
     target,
     clock: { now: () => new Date(0), wait: () => Promise.resolve() },
@@ -109,6 +127,9 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
       saveFence: async (record, possibleLoss) => {
         if (record !== null) records.fences.push(record);
         records.possibleLoss = possibleLoss;
+      },
+      saveReplica: async (record) => {
+        records.replicas.push(record);
       },
       commit: (epoch) => pivot({ placement: world.ports.target.placement, epoch, stopped: false }),
       commitStop: () => pivot({ stopped: true }),
@@ -198,6 +219,8 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
     },
     /** To be put into the ports where the storage shall have one. */
     fence,
+    /** To be put into the ports where the endpoints shall be replicas. */
+    replica,
     journal,
     ports,
     progress,

@@ -81,7 +81,7 @@ export function createFaultyPorts(
     calls,
     deliverLate: () => deliver(Infinity),
     open(die) {
-      const { source, target, lease, records, clock, fence } = ports;
+      const { source, target, lease, records, clock, fence, replica } = ports;
       return {
         clock,
         source: faulty(source, "source", die),
@@ -89,6 +89,7 @@ export function createFaultyPorts(
         lease: faulty(lease, "lease", die),
         records: faulty(records, "records", die),
         fence: fence === null ? null : faulty(fence, "fence", die),
+        replica: replica === null ? null : faulty(replica, "replica", die),
       };
     },
   };

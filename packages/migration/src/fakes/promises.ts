@@ -11,6 +11,8 @@ export function brokenPromises(world: FakeWorld, end: SagaEnd): readonly string[
     if (!holds) broken.push(promise);
   };
   for (const overlap of world.overlaps) broken.push(`P1: ${overlap} ran at once`);
+  if (world.ports.replica !== null)
+    for (const who of world.replica.behind) check(`P2: the ${who} started on old objects`, false);
   for (const [epoch, holders] of world.holders())
     check(`P1: epoch ${epoch} was given to ${[...holders].join(" and ")}`, holders.size === 1);
   check("P3: no end is recorded", world.ends.length > 0);

@@ -13,7 +13,8 @@ import { openFence, openKeys } from "./open-fence.ts";
 import { createPlacementKeys } from "./placement-keys.ts";
 import { type KeyedPlacementPort, type PlacementPortParams, createPlacementPort } from "./placement-port.ts";
 import { sagaInput } from "./saga-input.ts";
-import { placeOn } from "./storages.ts";
+import { isReplica, placeOn } from "./storages.ts";
+import { createReplicaPort, replicaMsOf } from "./replica-port.ts";
 
 /** Pause between two renewals: a renewal shows life to people, it is no evidence. */
 const renewMs = 5_000;
@@ -86,6 +87,7 @@ export async function openOperationPorts(
     placements.find(row.target),
   ]);
   const { storage } = record;
+  const ends = { storage, source: row.from_cluster, target: row.to_cluster };
   const records: RecordsPort = {
     raiseEpoch: (epoch) => changePlacements((own) => own.raiseEpoch(application, epoch)),
     mark: (moments) => operations.mark(operation, moments),
@@ -95,6 +97,7 @@ export async function openOperationPorts(
         throw new AppError("wrong-state", `cannot commit ${operation}: it is being taken back`);
     },
     saveFence: (fence, possibleLoss) => operations.saveFence(operation, fence, possibleLoss),
+    saveReplica: (replica) => operations.saveReplica(operation, replica),
     restore: (epoch) => changePlacements((own) => own.restoreEpoch(application, epoch)),
     retire: (placement) => changePlacements((own) => own.retire(placement)),
   };
@@ -114,6 +117,7 @@ export async function openOperationPorts(
     records,
     clock,
     fence: fence && admitted(fence, life),
+    replica: createReplicaPort(ends),
   };
   return {
     kind,
@@ -125,7 +129,10 @@ export async function openOperationPorts(
         throw new AppError("internal", `cannot migrate ${application}: the operation names no source`);
       return { ...deployPorts, source };
     },
-    input: sagaInput({ strategy: row.strategy, knownEpoch: row.known_epoch }, record),
+    input: sagaInput(
+      { strategy: row.strategy, knownEpoch: row.known_epoch, replicaMs: replicaMsOf(ends) },
+      record,
+    ),
   };
 }
 
@@ -173,6 +180,8 @@ function placementSpec(
   owner: string,
 ): PlacementSpec {
   const { prefix, credentials, ifMatch } = storage;
+  const isLate = isReplica(storage, cluster);
+  const { endpoint, region } = placeOn(storage, cluster);
   return {
     placement: id,
     agent: {
@@ -180,7 +189,9 @@ function placementSpec(
       commandKey: params.commandKey,
       confirm: { url: params.confirmUrl },
       storage: {
-        ...placeOn(storage, cluster),
+        // The lease is never on a replica.
+        ...placeOn(storage, isLate ? null : cluster),
+        ...(isLate && { application: { endpoint, region } }),
         ifMatch,
         prefix,
         owner,

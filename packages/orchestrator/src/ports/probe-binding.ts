@@ -5,7 +5,7 @@ import { openProbeDoor } from "@baton/storage/bucket";
 import type { ProbeSubject } from "../records/probe-records.ts";
 import { greetEndpoint } from "./greet-endpoint.ts";
 import { readAccessKey } from "./secrets.ts";
-import { placeOn, placesOf, readDataKey } from "./storages.ts";
+import { placeOn, placesOf, readDataKey, replicasOf } from "./storages.ts";
 
 const greetTimeoutMs = 5_000;
 
@@ -28,7 +28,20 @@ export async function probeBinding(params: {
     const greetMs = Math.min(greetTimeoutMs, timeoutMs);
     await Promise.all(doors.map(({ endpoint }) => greetEndpoint({ endpoint, timeoutMs: greetMs, signal })));
     signal.throwIfAborted();
-    return probeStorage({ doors, prefix: storage.prefix, timeoutMs, thorough, ca });
+    const late = replicasOf(storage);
+    const [first, ...others] = doors;
+    // The first is the storage's own endpoint, which is none.
+    const [replicas, rest] = [true, false].map((is) =>
+      others.filter(({ endpoint }) => late.includes(endpoint) === is),
+    ) as [ProbeDoor[], ProbeDoor[]];
+    return probeStorage({
+      doors: [first, ...rest],
+      replicas,
+      prefix: storage.prefix,
+      timeoutMs,
+      thorough,
+      ca,
+    });
   });
 }
 

@@ -4,7 +4,12 @@ import type { PlacementRecord } from "../records/placement-records.ts";
 
 /** What an operation goes by: its own settings, then those of the deployment's snapshot. */
 export function sagaInput(
-  operation: { readonly strategy: StopStrategy | null; readonly knownEpoch: number },
+  operation: {
+    readonly strategy: StopStrategy | null;
+    readonly knownEpoch: number;
+    /** How long may be waited for a replica; 0 where there is none. */
+    readonly replicaMs: number;
+  },
   { application, manifest, storage }: Pick<PlacementRecord, "application" | "manifest" | "storage">,
 ): DeployInput {
   const policy = manifest.stop ?? usualStopPolicy;
@@ -14,6 +19,7 @@ export function sagaInput(
     readyTimeoutMs: manifest.readiness.timeoutMs,
     verify: manifest.verify ?? null,
     settleMs: storage.settleMs,
+    replicaMs: operation.replicaMs,
     stop: { ...policy, strategy: operation.strategy ?? policy.strategy },
     knownEpoch: operation.knownEpoch,
   };

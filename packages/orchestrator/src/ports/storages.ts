@@ -17,6 +17,16 @@ export function placeOn(storage: StorageManifest, cluster: string | null): S3Loc
   };
 }
 
+/** Whether what is written elsewhere shows late at the cluster's endpoint. */
+export const isReplica = ({ clusters = {} }: StorageManifest, cluster: string): boolean =>
+  Object.hasOwn(clusters, cluster) && clusters[cluster]?.replica !== undefined;
+
+/** Every endpoint that is a replica. */
+export const replicasOf = (storage: StorageManifest): readonly string[] =>
+  Object.keys(storage.clusters ?? {}).flatMap((cluster) =>
+    isReplica(storage, cluster) ? [placeOn(storage, cluster).endpoint] : [],
+  );
+
 /** Every way to the bucket that anybody may go, each endpoint once. */
 export function placesOf(storage: StorageManifest): readonly S3Location[] {
   const places = [

@@ -60,7 +60,14 @@ describe("a new operation", () => {
       .selectAll()
       .where("id", "=", id)
       .executeTakeFirstOrThrow();
-    const copy = { ...row, id: `${id}x`, receipt: null, fence: null, ledger: JSON.stringify(row.ledger) };
+    const copy = {
+      ...row,
+      id: `${id}x`,
+      receipt: null,
+      fence: null,
+      replica: null,
+      ledger: JSON.stringify(row.ledger),
+    };
     await expect(bed.database.insertInto("operations").values(copy).execute()).rejects.toThrow(
       "one_open_operation",
     );

@@ -1,5 +1,12 @@
 import { EventEmitter, once } from "node:events";
-import type { Decision, DowntimeLedger, Operation, StepState, FenceRecord } from "@baton/protocol";
+import type {
+  Decision,
+  DowntimeLedger,
+  Operation,
+  StepState,
+  FenceRecord,
+  ReplicaRecord,
+} from "@baton/protocol";
 import type { RecordedError, SagaEnd, VerifiedReceipt } from "@baton/migration";
 import { type Kysely, type Selectable, sql } from "kysely";
 import type { Database } from "./database.ts";
@@ -101,6 +108,7 @@ export class OperationRecords {
       target: row.target,
       receipt: row.receipt,
       fence: row.fence,
+      replica: row.replica,
       possibleLoss: row.possible_loss,
       strategy: row.strategy,
       cold: row.cold,
@@ -210,6 +218,16 @@ export class OperationRecords {
       await transaction
         .updateTable("operations")
         .set({ ...proof, possible_loss: possibleLoss })
+        .where("id", "=", operation)
+        .execute();
+    });
+  }
+
+  async saveReplica(operation: string, replica: ReplicaRecord): Promise<void> {
+    await this.change(operation, async (transaction) => {
+      await transaction
+        .updateTable("operations")
+        .set({ replica: JSON.stringify(replica) })
         .where("id", "=", operation)
         .execute();
     });

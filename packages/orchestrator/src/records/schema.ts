@@ -6,6 +6,7 @@ import type {
   EvidenceClass,
   Outcome,
   FenceRecord,
+  ReplicaRecord,
 } from "@baton/protocol";
 import type { Decision, PublicKey, StepState, StopStrategy, StorageManifest } from "@baton/protocol";
 import type { ColumnType, Generated } from "kysely";
@@ -75,6 +76,7 @@ export interface Schema {
     epoch_after: number | null;
     receipt: ColumnType<StoredReceipt | null, string | null | undefined, string | null>;
     fence: ColumnType<FenceRecord | null, string | null | undefined, string | null>;
+    replica: ColumnType<ReplicaRecord | null, string | null | undefined, string | null>;
     possible_loss: Generated<boolean>;
     strategy: StopStrategy | null;
     cold: Generated<boolean>;
