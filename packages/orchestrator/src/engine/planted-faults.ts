@@ -18,7 +18,7 @@ export function plantFault(specification: string, marker: string): (kind: string
   if (fault === undefined || (saga !== "deploy" && saga !== "migrate"))
     throw new AppError(
       "invalid-configuration",
-      `cannot plant "${specification}": it must be fail@migrate.STEP or kill@migrate.STEP`,
+      `cannot plant "${specification}": it must be fail@migrate.STEP, kill@migrate.STEP or pause@migrate.STEP`,
     );
   const steps = sagas[saga].steps.map(({ name }) => name);
   if (step === undefined || !steps.includes(step))

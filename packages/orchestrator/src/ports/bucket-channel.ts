@@ -60,6 +60,8 @@ export function createBucketChannel(params: {
   readonly prefix: string;
   readonly placement: string;
   readonly signingKey: PrivateKey;
+  /** Which life of the operation asks, if one does. */
+  readonly term?: (() => Promise<number>) | undefined;
 }): BucketChannel {
   const { open, prefix, placement, signingKey: key } = params;
   const silent = (why: string, cause?: unknown): AppError =>
@@ -91,7 +93,7 @@ export function createBucketChannel(params: {
   const ask = async (command: AskedCommand, epoch: number, signal: AbortSignal): Promise<unknown> => {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(askMs)]);
     const store = await open();
-    const token = await signCommand({ key, placement, epoch, command });
+    const token = await signCommand({ key, placement, epoch, command, term: await params.term?.() });
     const write = await put(store, { state: "asked", kind: command.kind, token }, limit);
     let last: unknown;
     for (; !limit.aborted; await delay(pauseMs, undefined, { signal: limit }).catch(() => undefined)) {

@@ -1,7 +1,14 @@
 import type { Cluster, PlacedAgent, PlacementSpec } from "@baton/clusters";
 import { type AgentClient, createAgentClient } from "@baton/hook-client";
 import type { PlacementPort } from "@baton/migration";
-import { AppError, type PrivateKey, type Verify, isAppError, verifyReceipt } from "@baton/protocol";
+import {
+  AppError,
+  type PrivateKey,
+  type ServedKey,
+  type Verify,
+  isAppError,
+  verifyReceipt,
+} from "@baton/protocol";
 import { request } from "undici";
 import type { PlacementRecord, PlacementRecords } from "../records/placement-records.ts";
 import { createBucketChannel } from "./bucket-channel.ts";
@@ -18,29 +25,42 @@ const copyReserveMs = 5_000;
 export interface PlacementPortParams {
   readonly operation: string;
   readonly record: PlacementRecord;
-  readonly records: PlacementRecords;
+  readonly records: Pick<PlacementRecords, "find" | "pinKey">;
   readonly cluster: Cluster;
   readonly spec: PlacementSpec;
   readonly signingKey: PrivateKey;
   readonly keys: PlacementKeys;
   /** Null: the application has no database. */
   readonly roles?: DatabaseRoles | null | undefined;
+  /** Which life of the operation asks, looked up for each token; none for what belongs to no operation. */
+  readonly term?: (() => Promise<number>) | undefined;
   /** Hands a receipt that came through the bucket to the operation that waits for it. */
   readonly deliver?: ((operation: string, key: string, jws: string) => Promise<void>) | undefined;
 }
+
+export interface KeyedPlacementPort extends PlacementPort {
+  /**
+   * Has the application that runs in this epoch served its newest key; null where none runs.
+   *
+   * @throws `wrong-state` where another run lives, or one that is not served its key; what `PlacementKeys.issue` throws
+   */
+  replaceKey(epoch: number, signal: AbortSignal): Promise<ServedKey | null>;
+}
+
+const atRest: readonly string[] = ["held", "stopped", "crashed"];
 
 /**
  * A placement's cluster and agent behind one port; a dead agent is started again on its old state, as a platform would. One that lives and cannot
  * be reached by network is asked through the bucket, for all but what carries data keys.
  */
-export function createPlacementPort(params: PlacementPortParams): PlacementPort {
-  const { operation, record, records, cluster, spec, signingKey, keys, deliver } = params;
+export function createPlacementPort(params: PlacementPortParams): KeyedPlacementPort {
+  const { operation, record, records, cluster, spec, signingKey, keys, deliver, term } = params;
   const placement = record.id;
   let known: { readonly placed: PlacedAgent; readonly client: AgentClient } | undefined;
 
   const adopt = async (placed: PlacedAgent) => {
     await records.pinKey(placement, placed.endpoint.publicKey, placed.applicationUrl);
-    const client = createAgentClient({ url: placed.endpoint.url, placement, signingKey });
+    const client = createAgentClient({ url: placed.endpoint.url, placement, signingKey, term });
     known = { placed, client };
     return known;
   };
@@ -77,6 +97,7 @@ export function createPlacementPort(params: PlacementPortParams): PlacementPort 
     prefix: record.storage.prefix,
     placement,
     signingKey,
+    term,
   });
   /**
    * By network, and for an agent that does not answer there through the bucket. A cluster that does not answer itself is another matter: nobody
@@ -156,8 +177,19 @@ export function createPlacementPort(params: PlacementPortParams): PlacementPort 
     async start(command, signal) {
       const key = await keys.issue(command.epoch);
       const environment = (await params.roles?.issue({ placement, epoch: command.epoch })) ?? {};
-      const body = { environment: { ...environment, ...(key && keyEnvironment(key)) } };
+      const isServed = record.storage.credentials.delivery === "endpoint";
+      const body =
+        isServed && key !== null
+          ? { environment, key }
+          : { environment: { ...environment, ...(key && keyEnvironment(key)) } };
       return withAgent(signal, (client) => client.start({ operation, ...command, body }, signal));
+    },
+    async replaceKey(epoch, signal) {
+      const { run, state } = await withAgent(signal, (client) => client.status(signal));
+      if (run === null || atRest.includes(state)) return null;
+      const key = await keys.issue(epoch);
+      if (key === null) return null;
+      return withAgent(signal, (client) => client.replaceKey({ epoch, run, key }, signal));
     },
     async burn(command, signal) {
       return verified(await withAgent(signal, (client) => client.burn({ operation, ...command }, signal)));
