@@ -157,7 +157,8 @@ export function createBatonClient({ url, token, outageMs = 60_000 }: BatonClient
       let seen: Operation | undefined;
       let outageSince: number | undefined;
       let pauseMs: number = retryPauseMs.first;
-      while (seen === undefined || seen.state === "open") {
+      // What was decided about a halted one goes on.
+      while (seen === undefined || seen.endedAt === null) {
         const poll = seen === undefined ? "" : `?waitMs=${pollMs}&after=${seen.version}`;
         const result = await call("GET", `${path}${poll}`, { deadlineMs: pollMs + answerMs, signal });
         if (result.kind === "unreachable" || result.status >= 500) {

@@ -40,6 +40,8 @@ export class FakePlacement implements PlacementPort {
   startFails = false;
   verifyFails = false;
   witnessed: "truth" | "unknown" | "running" = "truth";
+  /** Neither its agent nor its cluster answers; what runs there runs on. */
+  isAway = false;
   state: "absent" | "held" | "running" | "stopped" | "removed" = "absent";
   /** The application ended by itself, and was not started since. */
   died = false;
@@ -88,19 +90,21 @@ export class FakePlacement implements PlacementPort {
     };
   };
 
-  witness: PlacementPort["witness"] = () => {
+  witness: PlacementPort["witness"] = async () => {
+    this.#assertThere();
     const truth = this.state === "running" ? "running" : "terminated";
     const state = this.witnessed === "truth" ? truth : this.witnessed;
-    return Promise.resolve({ state, agentAlive: true, processes: [], detail: null, observedAt: "" });
+    return { state, agentAlive: true, processes: [], detail: null, observedAt: "" };
   };
 
   remove = async (): Promise<void> => {
+    this.#assertThere();
     if (this.state === "running") throw new AppError("wrong-state", "the application lives");
     if (this.state !== "absent" && this.state !== "removed") this.effects.removed += 1;
     this.state = "removed";
   };
 
-  stop: PlacementPort["stop"] = async ({ key, run, epoch }) => {
+  stop: PlacementPort["stop"] = async ({ key, run, epoch, kill }) => {
     this.#assertPlaced();
     if (this.#withdrawn.has(key)) throw new AppError("command-withdrawn", "that stop was withdrawn");
     const known = this.#receipts.get(key);
@@ -109,14 +113,16 @@ export class FakePlacement implements PlacementPort {
       throw new AppError("wrong-state", "that run is over");
     if (this.stopManner === "silent") return;
     const wasRunning = this.state === "running";
-    const ends = this.stopManner === "graceful" || this.stopManner === "crashed-during-stop";
+    const isKilled = kill === true && this.stopManner === "refused";
+    const ends = isKilled || this.stopManner === "graceful" || this.stopManner === "crashed-during-stop";
     if (wasRunning && ends) {
       this.effects.stops += 1;
       this.lostWrites ||= this.clientsLetIn && this.stopManner !== "graceful";
       this.#setRunning(false);
     }
     if (this.state !== "running") await this.#endOnLease(run, epoch);
-    const outcome = this.stopManner === "straggler" ? "graceful" : this.stopManner;
+    const said = this.stopManner === "straggler" ? "graceful" : this.stopManner;
+    const outcome = isKilled ? "forced" : said;
     this.clientsLetIn &&= this.stopManner !== "straggler";
     const made = this.#write({
       key,
@@ -156,6 +162,7 @@ export class FakePlacement implements PlacementPort {
   };
 
   withdraw: PlacementPort["withdraw"] = async ({ key, epoch }) => {
+    this.#assertPlaced();
     if (epoch < this.epoch) throw new AppError("stale-epoch", `the agent is in epoch ${this.epoch}`);
     this.#withdrawn.add(key);
     return this.status();
@@ -180,7 +187,12 @@ export class FakePlacement implements PlacementPort {
     await this.#endOnLease(this.run, this.epoch);
   };
 
+  #assertThere(): void {
+    if (this.isAway) throw new AppError("cluster-unavailable", `${this.cluster} does not answer`);
+  }
+
   #assertPlaced(): void {
+    if (this.isAway) throw new AppError("agent-unreachable", `${this.placement} does not answer`);
     if (this.state === "absent" || this.state === "removed")
       throw new AppError("unknown-placement", `there is no ${this.placement}`);
   }

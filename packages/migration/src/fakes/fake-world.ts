@@ -92,7 +92,7 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
     replicas: [] as ReplicaRecord[],
   };
   const pivot = async (change: Partial<typeof records>): Promise<void> => {
-    if (records.state === "rolling-back")
+    if (records.state === "rolling-back" || (records.state === "open" && world.wanted !== null))
       throw new AppError("wrong-state", "cannot commit: it is being taken back");
     Object.assign(records, { state: "past-pivot", ...change });
   };
