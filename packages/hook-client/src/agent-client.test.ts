@@ -164,6 +164,30 @@ describe("start", () => {
   });
 });
 
+describe("a key that replaces another", () => {
+  const dataKey = { accessKeyId: "AK", secretAccessKey: "secret" };
+
+  it("is bound to the run, and to the token by its hash", async () => {
+    const taken = { fetchedAt: null, oldUntil: "2026-01-01T00:05:30.000Z" };
+    agent.answer({ status: 200, json: taken });
+    expect(await client.replaceKey({ epoch: 3, run: run(), key: dataKey }, signal)).toEqual(taken);
+    const [heard] = agent.heard;
+    if (heard?.command.kind !== "keys") throw new Error("the request is about keys");
+    expect({ epoch: heard.epoch, run: heard.command.run }).toEqual({ epoch: 3, run: run() });
+    assertBodyMatches(heard.body, heard.command.bodySha256);
+    expect(JSON.parse(heard.body)).toEqual({ key: dataKey });
+    expect(JSON.stringify(heard.command)).not.toContain("secret");
+  });
+
+  it("is not taken when the agent says so, or says nothing that is meant", async () => {
+    agent.answer({ problem: "wrong-state", detail: "cannot replace the key: nothing runs here" });
+    const command = { epoch: 3, run: run(), key: dataKey };
+    await expect(client.replaceKey(command, signal)).rejects.toMatchObject({ code: "wrong-state" });
+    agent.answer({ status: 200, json: status() });
+    await expect(client.replaceKey(command, signal)).rejects.toMatchObject({ code: "agent-failed" });
+  });
+});
+
 describe("receipt", () => {
   it("is there once the operation has one", async () => {
     agent.answer(

@@ -30,8 +30,18 @@ const agentStatus = () => {
   const lease = { reachable: true, lost: false, detail: null };
   return { ...status, open: false, lease };
 };
-const server = createServer((_request, response) => {
-  response.end(JSON.stringify(agentStatus()));
+/** What the agent was told besides being asked for its status, and what it answers then. */
+let told: { path: string; body: unknown }[];
+let living: object;
+const served = { fetchedAt: null, oldUntil: "2026-01-01T00:05:30.000Z" };
+const server = createServer((request, response) => {
+  let body = "";
+  request.on("data", (chunk: Buffer) => (body += chunk.toString()));
+  request.on("end", () => {
+    const path = request.url ?? "";
+    if (body !== "") told.push({ path, body: JSON.parse(body) });
+    response.end(JSON.stringify(path === "/v1/keys" ? served : { ...agentStatus(), ...living }));
+  });
 });
 const serverUrl = () => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 const operation = newOperationId();
@@ -53,6 +63,8 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   calls = [];
+  told = [];
+  living = {};
   placement = (await bed.deployed(bucket.location)).target;
   ({ publicKey, sign } = await createSigner());
 });
@@ -88,8 +100,14 @@ const cluster: Cluster = {
   list: unused,
 };
 
-async function openPort(deliver?: PlacementPortParams["deliver"]) {
-  const record = await bed.placements.find(placement);
+async function openPort(
+  deliver?: PlacementPortParams["deliver"],
+  keys?: PlacementPortParams["keys"],
+  delivery?: "environment" | "endpoint",
+) {
+  const found = await bed.placements.find(placement);
+  const credentials = { ...found.storage.credentials, delivery };
+  const record = { ...found, storage: { ...found.storage, credentials } };
   const { privateKey: signingKey } = await createKeyPair();
   const { manifest, storage } = record;
   const spec = {
@@ -111,7 +129,7 @@ async function openPort(deliver?: PlacementPortParams["deliver"]) {
     cluster,
     spec,
     signingKey,
-    keys: createPlacementKeys({ storage, identities: null, placement, cluster: cluster.name }),
+    keys: keys ?? createPlacementKeys({ storage, identities: null, placement, cluster: cluster.name }),
     deliver,
   });
 }
@@ -157,6 +175,52 @@ describe("a placement's agent", () => {
     agentUrl = "none";
     await expect((await openPort()).status(signal)).rejects.toMatchObject({ code: "unknown-placement" });
     expect(calls).toEqual(["find"]);
+  });
+});
+
+describe("the data key of what runs", () => {
+  const dataKey = { accessKeyId: "AKNEW", secretAccessKey: "new-secret" };
+  const epochs: number[] = [];
+  const keys = {
+    prepare: unused,
+    async issue(epoch: number) {
+      epochs.push(epoch);
+      return dataKey;
+    },
+  };
+  /** Far longer than any wait of the port. */
+  const patience = () => AbortSignal.timeout(60_000);
+  const run = () => ({ placement, instance: "i", counter: 1 });
+
+  it("is issued for the epoch that is asked for, and handed to the run that lives", async () => {
+    agentUrl = serverUrl();
+    living = { state: "running", run: run(), epoch: 4 };
+    const port = await openPort(undefined, keys);
+    expect(await port.replaceKey(3, patience())).toEqual(served);
+    expect(epochs).toEqual([3]);
+    expect(told).toEqual([{ path: "/v1/keys", body: { key: dataKey } }]);
+  });
+
+  it("is not issued where nothing runs", async () => {
+    agentUrl = serverUrl();
+    const port = await openPort(undefined, { prepare: unused, issue: unused });
+    for (const state of ["held", "stopped", "crashed"]) {
+      living = { state, run: state === "held" ? null : run() };
+      expect(await port.replaceKey(3, patience())).toBeNull();
+    }
+    expect(told).toEqual([]);
+  });
+
+  it.each([
+    ["environment", { environment: { AWS_ACCESS_KEY_ID: "AKNEW", AWS_SECRET_ACCESS_KEY: "new-secret" } }],
+    ["endpoint", { environment: {}, key: dataKey }],
+  ] as const)("comes with the start for its %s", async (delivery, body) => {
+    agentUrl = serverUrl();
+    const port = await openPort(undefined, keys, delivery);
+    const start = { key: `${operation}.start.1`, epoch: 3, grant: "g", deadlineMs: 1_000 };
+    // What the agent answers here is no start.
+    await expect(port.start(start, patience())).rejects.toMatchObject({ code: "agent-failed" });
+    expect(told).toEqual([{ path: "/v1/start", body }]);
   });
 });
 

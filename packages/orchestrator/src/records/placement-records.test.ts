@@ -57,6 +57,22 @@ describe("epochs", () => {
   });
 });
 
+describe("the placements that serve from a storage", () => {
+  it("are its applications' own, each with its epoch, and with the operation that is not over", async () => {
+    const { application, target } = await bed.deployed();
+    await bed.deployed();
+    const declared = await bed.declare();
+    const { storage } = await bed.placements.find(target);
+    const at = { application, placement: target, cluster: "harbor-a", epoch: 1, storage };
+    expect(await bed.placements.servingFrom(storage.name)).toEqual([{ ...at, operation: null }]);
+    expect(await bed.placements.servingFrom(`store-of-${declared}`)).toEqual([]);
+    const move = await bed.insert({ kind: "migrate", application, to: "harbor-b" });
+    expect(await bed.placements.servingFrom(storage.name)).toEqual([{ ...at, operation: move.id }]);
+    await bed.operations.end(move.id, { state: "rolled-back", reason: { code: "internal", detail: "" } });
+    expect(await bed.placements.servingFrom(storage.name)).toEqual([{ ...at, operation: null }]);
+  });
+});
+
 describe("a route", () => {
   it("leads nowhere before the first commit, then to the placement that serves", async () => {
     const application = await bed.declare();

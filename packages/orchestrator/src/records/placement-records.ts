@@ -8,6 +8,7 @@ import {
 } from "@baton/protocol";
 import { sql } from "kysely";
 import type { Database } from "./database.ts";
+import { lockingStates } from "./operation-records.ts";
 
 /** A placement with the deployment that it runs. */
 export interface PlacementRecord {
@@ -20,6 +21,16 @@ export interface PlacementRecord {
   readonly storage: StorageManifest;
   /** Null: the application names none. */
   readonly database: DatabaseManifest | null;
+}
+
+export interface ServingPlacement {
+  readonly application: string;
+  readonly placement: string;
+  readonly cluster: string;
+  readonly epoch: number;
+  readonly storage: StorageManifest;
+  /** Null when none is open or halted. */
+  readonly operation: string | null;
 }
 
 /** An application whose lease is known. */
@@ -130,6 +141,30 @@ export class PlacementRecords {
       cluster: row.cluster,
       epoch: row.epoch,
     };
+  }
+
+  /** The placements that serve from a storage, with the epoch of each, and the operation that is not over there. */
+  async servingFrom(storage: string): Promise<readonly ServingPlacement[]> {
+    return this.#database
+      .selectFrom("applications")
+      .innerJoin("placements", "placements.id", "applications.placement")
+      .innerJoin("deployments", "deployments.id", "placements.deployment")
+      .select((row) => [
+        "applications.name as application",
+        "applications.epoch",
+        "placements.id as placement",
+        "placements.cluster",
+        "deployments.storage",
+        row
+          .selectFrom("operations")
+          .select("operations.id")
+          .whereRef("operations.application", "=", "applications.name")
+          .where("operations.state", "in", lockingStates)
+          .as("operation"),
+      ])
+      .where(sql<string>`deployments.storage ->> 'name'`, "=", storage)
+      .orderBy("applications.name")
+      .execute();
   }
 
   async leased(): Promise<readonly LeasedApplication[]> {

@@ -1,5 +1,6 @@
 import {
   AppError,
+  type HandedOver,
   type Rotation,
   type SecretReference,
   type StorageManifest,
@@ -12,8 +13,8 @@ import type { StorageProbes } from "./storage-probes.ts";
 import { assertVerdict } from "./verdict.ts";
 
 /**
- * Proves that the keys which are in the files now work at every endpoint, and that an old pair does nowhere. Whoever uses a key reads its file for every
- * request, so that nothing has to be told or changed: what fails leaves all as it was.
+ * Proves that the keys which are in the files now work at every endpoint, and that an old pair does nowhere. Baton reads its own from the file for every
+ * request; an application that is served its key by its agent is handed the new one once that is proven. What fails before leaves all as it was.
  *
  * @throws what the probe throws; `invalid-request` for an old pair that is one of the present ones; `fence-unproven` where the old pair is not refused.
  */
@@ -22,9 +23,10 @@ export async function rotateKeys(params: {
   readonly old: SecretReference | undefined;
   readonly users: readonly StorageUser[];
   readonly probes: StorageProbes;
+  readonly handOver: () => Promise<readonly HandedOver[]>;
 }): Promise<Rotation> {
-  const { storage, old, users, probes } = params;
-  const { name, fence } = storage;
+  const { storage, old, users, probes, handOver } = params;
+  const { name, fence, credentials } = storage;
   const keys = keysOf(storage);
   const oldPair = old === undefined ? null : await readAccessKey(old);
   if (oldPair !== null)
@@ -41,8 +43,13 @@ export async function rotateKeys(params: {
     assertVerdict(name, seen);
     return seen;
   });
+  const placements = await handOver();
   const oldRefused = oldPair === null ? null : await assertOldKeyRefused(storage, oldPair);
-  const isFenced = fence !== undefined;
+  const isServed = credentials.delivery === "endpoint";
+  const dataCounts = fence !== undefined ? "placement" : isServed ? "handed-over" : "next-start";
+  const withOld = isServed
+    ? placements.filter(({ taken }) => taken === null).map(({ application }) => application)
+    : users.filter((user) => user.placements > 0).map((user) => user.name);
   return {
     storage: name,
     endpoints: verdict.endpoints,
@@ -50,10 +57,10 @@ export async function rotateKeys(params: {
       role,
       cluster,
       file,
-      counts: role === "control" ? "at-once" : isFenced ? "placement" : "next-start",
+      counts: role === "control" ? "at-once" : dataCounts,
     })),
-    runningOn: isFenced ? [] : users.filter(({ placements }) => placements > 0).map((user) => user.name),
-    placements: [],
+    runningOn: fence === undefined ? withOld : [],
+    placements: [...placements],
     oldRefused: oldRefused === null ? null : [...oldRefused],
   };
 }

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import {
   AppError,
+  type HandedOver,
   type Rotation,
   type SecretReference,
   type StorageManifest,
@@ -37,8 +38,10 @@ export function createStorageService(params: {
   readonly catalog: Catalog;
   readonly records: ProbeRecords;
   readonly probes: StorageProbes;
+  /** As `handOverKeys` does, for all that serves from this storage. */
+  readonly handOver: (storage: string) => Promise<readonly HandedOver[]>;
 }): StorageService {
-  const { catalog, records, probes } = params;
+  const { catalog, records, probes, handOver } = params;
   const view = async (manifest: StorageManifest): Promise<StorageView> => {
     const [probe, inFlight, users] = await Promise.all([
       records.probe(probeSubject(manifest)),
@@ -63,7 +66,7 @@ export function createStorageService(params: {
       const storage = await catalog.storage(name);
       const users = await catalog.usersOf(name);
       return answered(`rotate the keys of storage "${name}"`, () =>
-        rotateKeys({ storage, old, users, probes }),
+        rotateKeys({ storage, old, users, probes, handOver: () => handOver(name) }),
       );
     },
     async inventory(name, { save }) {
