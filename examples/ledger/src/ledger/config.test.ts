@@ -16,6 +16,14 @@ describe("readConfig", () => {
     expect(readConfig(good)).toMatchObject({ port: 8080, flushIntervalMs: 2_000, dirtyExpireMs: 750 });
   });
 
+  it("needs no key where the SDK is told where to ask for one", () => {
+    expect(readConfig(good).credentials).toEqual({ accessKeyId: "key", secretAccessKey: "a-secret" });
+    const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, ...rest } = good;
+    expect([AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY]).not.toContain(undefined);
+    const AWS_CONTAINER_CREDENTIALS_FULL_URI = "http://127.0.0.1:1/v1/data-key";
+    expect(readConfig({ ...rest, AWS_CONTAINER_CREDENTIALS_FULL_URI }).credentials).toBeNull();
+  });
+
   it("names everything that is missing in one line", () => {
     expect(() => readConfig({})).toThrow(
       /^cannot start the ledger: PORT is not set; .*BATON_BUCKET is not set; BATON_PREFIX is not set$/,

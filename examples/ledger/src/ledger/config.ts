@@ -2,8 +2,8 @@ export type Config = {
   readonly port: number;
   readonly endpoint: string;
   readonly region: string;
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
+  /** Null: the SDK asks for them where its environment says, and again before they run out. */
+  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string } | null;
   readonly bucket: string;
   /** Ends with "/". */
   readonly prefix: string;
@@ -34,8 +34,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     port: integer("PORT", undefined, 0, 65_535),
     endpoint: text("AWS_ENDPOINT_URL_S3"),
     region: text("AWS_REGION"),
-    accessKeyId: text("AWS_ACCESS_KEY_ID"),
-    secretAccessKey: text("AWS_SECRET_ACCESS_KEY"),
+    credentials: env["AWS_CONTAINER_CREDENTIALS_FULL_URI"]
+      ? null
+      : { accessKeyId: text("AWS_ACCESS_KEY_ID"), secretAccessKey: text("AWS_SECRET_ACCESS_KEY") },
     bucket: text("BATON_BUCKET"),
     prefix: text("BATON_PREFIX"),
     flushIntervalMs: integer("FLUSH_INTERVAL_MS", 2_000, 10, 3_600_000),
