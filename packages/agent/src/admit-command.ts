@@ -7,6 +7,7 @@ export type StartCommand = Of<"start">;
 export type BurnCommand = Of<"burn">;
 export type WithdrawCommand = Of<"withdraw">;
 export type OpenCommand = Of<"open">;
+export type CheckCommand = Of<"check">;
 export type KeysCommand = Of<"keys">;
 
 /** A burn has no deadline of its own: it is tried until it is done. */
@@ -134,6 +135,14 @@ export function admitOpen(facts: Facts, state: AgentState, verified: OpenCommand
       `cannot open: the agent is ${state}; only a running application can be opened`,
     );
   return changeRun(withNonce(facts, verified), { open: true });
+}
+
+/** @throws AppError `stale-epoch`, `wrong-state` */
+export function admitCheck(facts: Facts, state: AgentState, verified: CheckCommand): Facts {
+  const { run } = currentRun(facts, verified, "check");
+  if (!sameRun(run, verified.command.run)) throw anotherRun("check");
+  if (state !== "running") throw new AppError("wrong-state", `cannot check: the agent is ${state}`);
+  return withNonce(facts, verified);
 }
 
 /** @throws AppError `stale-epoch`, `wrong-state` */

@@ -10,6 +10,7 @@ import {
   AppError,
   type Command,
   assertBodyMatches,
+  type CheckResult,
   keysBodySchema,
   parseAs,
   startBodySchema,
@@ -182,6 +183,17 @@ function createRoutes(deps: ServerDeps): readonly Route[] {
       async handle(call) {
         await command(call, "open", (verified) => supervisor.open(verified));
         sendJson(call.response, 200, await supervisor.status());
+      },
+    },
+    {
+      method: "POST",
+      path: "/v1/check",
+      async handle(call) {
+        let result: CheckResult | undefined;
+        await command(call, "check", async (verified) => {
+          result = await supervisor.check(verified);
+        });
+        sendJson(call.response, 200, result);
       },
     },
     {

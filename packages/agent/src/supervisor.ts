@@ -1,14 +1,16 @@
 import { signalProcess } from "@baton/process-tree";
-import type { AccessKey, AgentStatus, ServedKey, StartBody } from "@baton/protocol";
+import type { AccessKey, AgentStatus, CheckResult, ServedKey, StartBody } from "@baton/protocol";
 import { AppError, formatRun, longestStopMs, sameRun } from "@baton/protocol";
 import {
   type BurnCommand,
+  type CheckCommand,
   type KeysCommand,
   type OpenCommand,
   type StartCommand,
   type StopCommand,
   type WithdrawCommand,
   admitBurn,
+  admitCheck,
   admitKeys,
   admitOpen,
   admitStart,
@@ -24,6 +26,7 @@ import type { Finisher } from "./finish-operation.ts";
 import { reasonOf } from "./log.ts";
 import { ownOperation, unrecordable } from "./own-operation.ts";
 import type { Recovered } from "./recover.ts";
+import { runCommand } from "./run-command.ts";
 import { createRunKeeper } from "./run-keeper.ts";
 import { createStarter } from "./starter.ts";
 import { describeWait } from "./waiting.ts";
@@ -40,6 +43,8 @@ export interface Supervisor {
   burn(verified: BurnCommand): Promise<void>;
   withdraw(verified: WithdrawCommand): Promise<void>;
   open(verified: OpenCommand): Promise<void>;
+  /** Runs a check of the configuration beside the application; nothing of it is kept. */
+  check(verified: CheckCommand): Promise<CheckResult>;
   /** The key, too, is kept in memory only. */
   replaceKey(verified: KeysCommand, key: AccessKey): Promise<ServedKey>;
   status(): Promise<AgentStatus>;
@@ -303,6 +308,19 @@ export function createSupervisor({
     async open(verified) {
       await journal.update((facts) => admitOpen(facts, machine.state, verified));
       if (machine.state === "refused") machine.send("open");
+    },
+    async check(verified) {
+      await journal.update((facts) => admitCheck(facts, machine.state, verified));
+      const { application } = keeper;
+      const check = config.checks[verified.command.check];
+      if (check === undefined || application === null)
+        throw new AppError("not-found", "cannot check: this agent's configuration has no such check");
+      return runCommand({
+        ...check,
+        environment: application.environment(),
+        workingDirectory: config.workload?.workingDirectory,
+        deadline: createDeadline(performance.now() + check.timeoutMs),
+      });
     },
     async replaceKey(verified, key) {
       await journal.update((facts) => admitKeys(facts, verified));

@@ -2,6 +2,8 @@ import {
   type AccessKey,
   type AgentOperation,
   type AgentStatus,
+  type CheckResult,
+  checkResultSchema,
   AppError,
   type Run,
   type ServedKey,
@@ -46,6 +48,17 @@ export interface AgentClient {
     command: { readonly operation: string; readonly epoch: number; readonly run: Run },
     signal: AbortSignal,
   ): Promise<AgentStatus>;
+  /** Runs a check of the placement's configuration, by its place there. */
+  check(
+    command: {
+      readonly operation: string;
+      readonly epoch: number;
+      readonly run: Run;
+      readonly check: number;
+      readonly timeoutMs: number;
+    },
+    signal: AbortSignal,
+  ): Promise<CheckResult>;
   /** Has the run served this key from now on; asked again with the same one, tells how far it has come. */
   replaceKey(
     command: { readonly epoch: number; readonly run: Run; readonly key: AccessKey },
@@ -146,6 +159,17 @@ export function createAgentClient(address: AgentAddress): AgentClient {
     },
     async open({ epoch, ...command }, signal) {
       return status(await post("/v1/open", { kind: "open", ...command }, epoch, signal));
+    },
+    async check({ epoch, timeoutMs, ...rest }, signal) {
+      const answer = await callAgent(address, {
+        method: "POST",
+        path: "/v1/check",
+        command: { kind: "check", ...rest },
+        epoch,
+        answerMs: timeoutMs + answerMs,
+        signal,
+      });
+      return parseAs(checkResultSchema, answer, "the agent's answer", "agent-failed");
     },
     async replaceKey({ epoch, run, key }, signal) {
       const text = JSON.stringify({ key });

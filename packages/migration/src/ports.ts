@@ -51,8 +51,11 @@ export interface PlacementPort {
   ): Promise<AgentStatus>;
   /** Lets clients in. */
   open(command: { readonly epoch: number; readonly run: Run }, signal: AbortSignal): Promise<void>;
-  /** A request to the application itself, before clients are let in. */
-  verify(check: Verify, signal: AbortSignal): Promise<void>;
+  /** All checks of the application once, before clients are let in. @throws AppError `application-not-ready` for the first that fails */
+  verify(
+    checks: { readonly epoch: number; readonly run: Run; readonly verify: Verify },
+    signal: AbortSignal,
+  ): Promise<void>;
 }
 
 export interface StopCommand {

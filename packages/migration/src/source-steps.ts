@@ -130,9 +130,13 @@ export const stopFailure = {
 
 /** Every receipt of the source belongs to the operation, however it ends (P4). */
 export async function keepReceipt({ records, clock }: SourcePorts, verified: VerifiedReceipt): Promise<void> {
-  const { exitedAt, stopMs } = verified.receipt.timings;
+  const { timings, phases } = verified.receipt;
+  const { exitedAt, receivedAt, stopMs: applicationStopMs } = timings;
+  const drain = phases.find(({ phase }) => phase === "drain");
+  const drainedAt =
+    drain === undefined ? null : new Date(Date.parse(receivedAt) + Math.round(drain.ms)).toISOString();
   await records.saveReceipt(verified);
-  await records.mark({ exitedAt, confirmedAt: clock.now().toISOString(), applicationStopMs: stopMs });
+  await records.mark({ drainedAt, exitedAt, confirmedAt: clock.now().toISOString(), applicationStopMs });
 }
 
 /** The agent sends the receipt by itself; its own deadline ends before this one (safety rule 14). */

@@ -1,3 +1,4 @@
+import type { Verify } from "@baton/protocol";
 import type { DeployInput } from "./ports.ts";
 
 /** The agent's own deadline ends before the orchestrator's, so that silence means trouble and not slowness (safety rule 14). */
@@ -11,4 +12,18 @@ export const patientMs = (input: DeployInput): number =>
   input.settleMs +
   input.replicaMs +
   input.readyTimeoutMs +
-  (input.verify?.timeoutMs ?? 0);
+  verifyMs(input.verify);
+
+/** Between two rounds of checks. */
+export const soakPauseMs = 1_000;
+export const soakRounds = (verify: Verify | null): number => Math.ceil((verify?.soakMs ?? 0) / soakPauseMs);
+
+/** However long each check takes; a round that is over in no time takes its pause. */
+function verifyMs(verify: Verify | null): number {
+  if (verify === null) return 0;
+  const round = [verify, ...(verify.requests ?? []), ...(verify.commands ?? [])].reduce(
+    (sum, { timeoutMs }) => sum + timeoutMs,
+    0,
+  );
+  return round + soakRounds(verify) * (soakPauseMs + round);
+}

@@ -3,6 +3,7 @@ import type { LeaseWrite } from "@baton/storage";
 import { type UndoCtx, endTarget } from "./end-target.ts";
 import type { DeployInput, DeployPorts } from "./ports.ts";
 import type { StepContext } from "./saga.ts";
+import { soakPauseMs, soakRounds } from "./stop-times.ts";
 
 type Ctx<Done = unknown, Intent = undefined> = StepContext<DeployInput, DeployPorts, Done, Intent>;
 
@@ -77,10 +78,18 @@ export async function stopTarget(ctx: UndoCtx): Promise<void> {
 
 export async function verifyTarget(ctx: Ctx<{ handOver: Granted; start: StartResult }>): Promise<null> {
   const { input, ports, done, signal } = ctx;
-  const [view] = await Promise.all([
-    ports.lease.read(signal),
-    input.verify === null ? Promise.resolve() : ports.target.verify(input.verify, signal),
-  ]);
+  const { verify } = input;
+  const check = async (): Promise<void> => {
+    if (verify === null) return;
+    const { epoch } = done.handOver;
+    await ports.target.verify({ epoch, run: done.start.run, verify }, signal);
+  };
+  for (let round = 0; round < soakRounds(verify); round += 1) {
+    await check();
+    await ports.clock.wait(soakPauseMs, signal);
+  }
+  const [view] = await Promise.all([ports.lease.read(signal), check()]);
+  if (verify?.method === "POST") await ports.records.mark({ firstWriteAt: ports.clock.now().toISOString() });
   const lease = view?.lease;
   if (
     lease?.holder !== ports.target.placement ||

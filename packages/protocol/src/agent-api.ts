@@ -10,6 +10,7 @@ import { integer, moment, number, strictObject, url, variant } from "./schema.ts
  *   POST /v1/stop | /v1/start | /v1/burn   202 AgentOperation (the same key again: the same operation, nothing done twice)
  *   POST /v1/withdraw                      200 AgentStatus: that stop key will never be executed (or already was: see `run`)
  *   POST /v1/open                          200 AgentStatus: `/readyz` answers 200 from now on while the run lives
+ *   POST /v1/check                         200 CheckResult, once the command has ended
  *   POST /v1/keys                          200 ServedKey: the run is served this data key from now on
  *   GET  /v1/operations/{key}?waitMs=      200 AgentOperation, at the latest after waitMs (0 … 30000)
  *   GET  /v1/receipts/{key}                200 { receipt }
@@ -65,6 +66,15 @@ export const agentStatusSchema = strictObject({
   waiting: v.optional(v.nullable(waitingSchema), null),
 });
 export type AgentStatus = v.InferOutput<typeof agentStatusSchema>;
+
+/** How a check's command ended: `done` is status 0. */
+export const checkResultSchema = strictObject({
+  result: v.picklist(["done", "late", "failed"]),
+  ms: number,
+  /** The tail of its output, where it was not well. */
+  detail: v.nullable(v.string()),
+});
+export type CheckResult = v.InferOutput<typeof checkResultSchema>;
 
 /** How far a data key has come that an agent serves. */
 export const servedKeySchema = strictObject({

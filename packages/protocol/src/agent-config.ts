@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { hookSchema, readinessSchema, workloadSchema } from "./hook.ts";
+import { commandCheckSchema, hookSchema, readinessSchema, workloadSchema } from "./hook.ts";
 import { nameSchema, placementIdSchema } from "./ids.ts";
 import { publicKeySchema } from "./keys.ts";
 import { secretReferenceSchema, storageLocationSchema } from "./manifest.ts";
@@ -108,6 +108,8 @@ export const agentConfigSchema = strictObject({
   hook: hookSchema,
   /** Null: ready once executed. */
   readiness: v.nullable(readinessSchema),
+  /** What `check` commands run, by their place here. */
+  checks: v.optional(v.array(commandCheckSchema), []),
   /** `held`: until a start command with a grant; `immediately`: at once, and again in the same slot. */
   start: v.optional(v.picklist(["held", "immediately"]), "held"),
   /** When the application ended by itself. A stop that was asked for never ends the agent, or the platform would start it again. */

@@ -16,7 +16,7 @@ const bodyHash = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 /**
  * What an agent can be told.
  * `stop` ends exactly `run`; `start` turns `grant` into a run; `burn` gives up a grant that was never started;
- * `withdraw` forbids the stop `key` for ever; `open` lets clients in (`/readyz`); `keys` replaces the data key that `run` is served; `read` changes
+ * `withdraw` forbids the stop `key` for ever; `open` lets clients in (`/readyz`); `check` runs a check of the configuration; `keys` replaces the data key that `run` is served; `read` changes
  * nothing.
  */
 export const commandSchema = variant("kind", [
@@ -39,6 +39,7 @@ export const commandSchema = variant("kind", [
   strictObject({ kind: v.literal("withdraw"), ...keyed }),
   strictObject({ kind: v.literal("open"), operation: operationIdSchema, run: runSchema }),
   strictObject({ kind: v.literal("keys"), run: runSchema, bodySha256: bodyHash }),
+  strictObject({ kind: v.literal("check"), operation: operationIdSchema, run: runSchema, check: integer }),
   strictObject({ kind: v.literal("read") }),
 ]);
 export type Command = v.InferOutput<typeof commandSchema>;

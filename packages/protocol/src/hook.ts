@@ -146,11 +146,27 @@ export const readinessSchema = strictObject({
   timeoutMs: v.optional(milliseconds(longest), 30_000),
 });
 
-/** A check of the started target before commit: a request that must answer 2xx (a write canary, for one). */
-export const verifySchema = strictObject({
+/** A request to the application that must be answered with 2xx. */
+const requestCheckFields = {
   method: v.optional(v.picklist(["GET", "POST"]), "POST"),
   path: httpPath,
   timeoutMs: v.optional(milliseconds(600_000), 10_000),
+};
+
+/** Runs in the application's environment and must exit with status 0: a query, for one. */
+export const commandCheckSchema = strictObject({
+  command: commandLine,
+  timeoutMs: v.optional(milliseconds(600_000), 10_000),
+});
+export type CommandCheck = v.InferOutput<typeof commandCheckSchema>;
+
+/** The checks of the started target before commit: a request (a write canary, for one), then whatever else is said, and all of it again and again. */
+export const verifySchema = strictObject({
+  ...requestCheckFields,
+  requests: v.optional(v.pipe(v.array(strictObject(requestCheckFields)), v.maxLength(16))),
+  commands: v.optional(v.pipe(v.array(commandCheckSchema), v.maxLength(16))),
+  /** For so long all checks must hold, each second, before the point of no return. The application is up meanwhile, and closed to clients. */
+  soakMs: v.optional(v.pipe(integer, v.minValue(0), v.maxValue(longest))),
 });
 export type Verify = v.InferOutput<typeof verifySchema>;
 

@@ -84,12 +84,16 @@ const momentOrNull = v.nullable(moment);
 /** What the application's downtime is made of: moments in the order in which they happen. */
 export const downtimeLedgerSchema = strictObject({
   stopSentAt: momentOrNull,
+  /** Its clients had left; null where the hook does not drain. By the receipt. */
+  drainedAt: momentOrNull,
   exitedAt: momentOrNull,
   confirmedAt: momentOrNull,
   fencedAt: momentOrNull,
   grantedAt: momentOrNull,
   startSentAt: momentOrNull,
   readyAt: momentOrNull,
+  /** The canary was answered: the first good write, if it is one. */
+  firstWriteAt: momentOrNull,
   committedAt: momentOrNull,
   /** First signal to whole tree gone, by the receipt. */
   applicationStopMs: v.nullable(number),

@@ -101,13 +101,13 @@ describe("a choice", () => {
       "a request with a field too many",
       operationRequestSchema,
       { kind: "migrate", application: "a", to: "b", force: true },
-      'unknown field "force" (allowed: kind, application, to)',
+      'unknown field "force" (allowed: kind, application, plan, to, strategy, cold)',
     ],
     [
       "a command",
       commandSchema,
       { kind: 7 },
-      '"kind": must be one of "stop", "start", "burn", "withdraw", "open", "keys", "read"',
+      '"kind": must be one of "stop", "start", "burn", "withdraw", "open", "keys", "check", "read"',
     ],
     [
       "a command with fields of another",

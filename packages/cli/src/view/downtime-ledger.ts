@@ -3,14 +3,19 @@ import { formatMs } from "./text.ts";
 
 const moments = [
   ["stop sent", "stopSentAt"],
+  ["drained", "drainedAt"],
   ["exited", "exitedAt"],
   ["confirmed", "confirmedAt"],
   ["fenced", "fencedAt"],
   ["granted", "grantedAt"],
   ["start sent", "startSentAt"],
   ["ready", "readyAt"],
+  ["first write", "firstWriteAt"],
   ["committed", "committedAt"],
 ] as const satisfies readonly (readonly [string, keyof DowntimeLedger])[];
+
+/** Not every application drains, or has a canary that writes. */
+const perhaps: ReadonlySet<keyof DowntimeLedger> = new Set(["drainedAt", "firstWriteAt"]);
 
 /**
  * The downtime ledger as a table: each moment with its time of day (UTC), the ms since the one before and since the first. Nothing for an
@@ -21,8 +26,9 @@ export function renderLedger({ ledger }: Pick<Operation, "ledger">): readonly st
   const first = known[0];
   if (first === undefined) return [];
   let before = first;
-  const rows = moments.map(([name, key]) => {
+  const rows = moments.flatMap(([name, key]) => {
     const text = ledger[key];
+    if (text === null && perhaps.has(key)) return [];
     if (text === null) return row(name, "–", "", "");
     const at = Date.parse(text);
     const delta = at - before;

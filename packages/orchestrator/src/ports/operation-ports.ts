@@ -201,6 +201,7 @@ function placementSpec(
       workload: manifest.workload,
       hook: manifest.hook,
       readiness: manifest.readiness,
+      checks: manifest.verify?.commands ?? [],
     },
   };
 }

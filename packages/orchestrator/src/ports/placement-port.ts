@@ -207,9 +207,21 @@ export function createPlacementPort(params: PlacementPortParams): KeyedPlacement
         () => channel.command({ kind: "open", operation, run }, epoch, signal),
       );
     },
-    async verify(check, signal) {
+    async verify({ epoch, run, verify }, signal) {
+      const { requests = [], commands = [] } = verify;
       const { placed } = known ?? (await locate(clusterTimeoutMs));
-      await verifyApplication(new URL(check.path, placed.applicationUrl), check, signal);
+      for (const check of [verify, ...requests])
+        await verifyApplication(new URL(check.path, placed.applicationUrl), check, signal);
+      for (const [check, { command, timeoutMs }] of commands.entries()) {
+        const { result, detail } = await withAgent(signal, (client) =>
+          client.check({ operation, epoch, run, check, timeoutMs }, signal),
+        );
+        if (result !== "done")
+          throw new AppError(
+            "application-not-ready",
+            `cannot verify the target: "${command.join(" ")}" ${result === "late" ? `took longer than ${timeoutMs} ms` : `failed: ${detail ?? "no output"}`}`,
+          );
+      }
     },
   };
 }
@@ -228,7 +240,7 @@ function once<T>(open: () => Promise<T>): () => Promise<T> {
 
 async function verifyApplication(
   url: URL,
-  { method, timeoutMs }: Verify,
+  { method, timeoutMs }: Pick<Verify, "method" | "timeoutMs">,
   signal: AbortSignal,
 ): Promise<void> {
   let status: number;

@@ -16,12 +16,14 @@ import { StaleTerm } from "./stale-term.ts";
 
 export const emptyLedger: DowntimeLedger = {
   stopSentAt: null,
+  drainedAt: null,
   exitedAt: null,
   confirmedAt: null,
   fencedAt: null,
   grantedAt: null,
   startSentAt: null,
   readyAt: null,
+  firstWriteAt: null,
   committedAt: null,
   applicationStopMs: null,
   applicationStartMs: null,
@@ -119,7 +121,8 @@ export class OperationRecords {
         by: decided_by,
         at: decided_at.toISOString(),
       })),
-      ledger: row.ledger,
+      // Rows of earlier versions lack what came later.
+      ledger: { ...emptyLedger, ...row.ledger },
       startedBy: row.started_by,
       createdAt: row.created_at.toISOString(),
       endedAt: row.ended_at?.toISOString() ?? null,
