@@ -25,8 +25,7 @@ const openMs = 180_000;
 let harbour: Harbour;
 beforeAll(async () => {
   harbour = await openHarbour();
-  const deployed = await runOperation(harbour.client, { kind: "deploy", application, to: clusters[0] });
-  expect(deployed.state).toBe("committed");
+  await runOperation(harbour.client, { kind: "deploy", application, to: clusters[0] });
 }, openMs);
 afterAll(() => harbour.close(), openMs);
 

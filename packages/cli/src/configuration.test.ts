@@ -25,6 +25,9 @@ describe("readConfiguration", () => {
     const env = {
       BATON_DATABASE_URL: "postgres://x/y",
       BATON_TOKEN: "baton_x",
+      BATON_ADMIN_TOKEN_FILE: "/run/token",
+      BATON_COMMAND_KEY_FILE: "/run/key",
+      BATON_PUBLIC_URL: "https://baton.example/",
       BATON_LOG_LEVEL: "debug",
       BATON_FAULT: "kill@stop",
       BATON_PROBE_EVERY_MS: "60000",
@@ -34,6 +37,9 @@ describe("readConfiguration", () => {
     expect(configuration).toMatchObject({
       databaseUrl: "postgres://x/y",
       token: "baton_x",
+      adminTokenFile: "/run/token",
+      commandKeyFile: "/run/key",
+      publicUrl: "https://baton.example",
       logLevel: "debug",
       fault: "kill@stop",
       probeEveryMs: 60_000,
@@ -51,6 +57,8 @@ describe("readConfiguration", () => {
       expect(() => readConfiguration({ BATON_PROBE_EVERY_MS }, user)).toThrow(
         `cannot use BATON_PROBE_EVERY_MS "${BATON_PROBE_EVERY_MS}": it must be a whole number of ms`,
       );
+    for (const BATON_PUBLIC_URL of ["baton.example", "ftp://baton.example", "https://baton.example/?a=b"])
+      expect(() => readConfiguration({ BATON_PUBLIC_URL }, user)).toThrow("cannot use BATON_PUBLIC_URL");
     for (const BATON_AGENT_COMMAND of ["node agent.ts", "[]", '["node",1]', '"node"'])
       expect(() => readConfiguration({ BATON_AGENT_COMMAND }, user)).toThrow(
         "must be a JSON array of strings",

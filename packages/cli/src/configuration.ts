@@ -9,6 +9,10 @@ export interface Configuration {
   readonly stateDirectory: string;
   /** A Postgres server to use instead of the embedded one. */
   readonly databaseUrl: string | undefined;
+  /** Secrets of an orchestrator and its address for agents, where several replicas share them. */
+  readonly adminTokenFile: string | undefined;
+  readonly commandKeyFile: string | undefined;
+  readonly publicUrl: string | undefined;
   /** A token to use instead of the one in the state directory: never an argument, which everybody on the machine can read. */
   readonly token: string | undefined;
   readonly logLevel: LogLevel;
@@ -35,6 +39,9 @@ export function readConfiguration(env: Readonly<NodeJS.ProcessEnv>, user: User):
     stateDirectory:
       state === undefined ? defaultStateDirectory(read("XDG_STATE_HOME"), user) : resolve(state),
     databaseUrl: read("BATON_DATABASE_URL"),
+    adminTokenFile: read("BATON_ADMIN_TOKEN_FILE"),
+    commandKeyFile: read("BATON_COMMAND_KEY_FILE"),
+    publicUrl: parseUrl("BATON_PUBLIC_URL", read("BATON_PUBLIC_URL")),
     token: read("BATON_TOKEN"),
     logLevel: parseLogLevel(read("BATON_LOG_LEVEL") ?? "info"),
     agentCommand: agentCommand === undefined ? undefined : parseCommand(agentCommand),
@@ -58,6 +65,17 @@ function parseLogLevel(text: string): LogLevel {
   throw new AppError(
     "invalid-configuration",
     `cannot use BATON_LOG_LEVEL "${text}": allowed are ${logLevels.join(", ")}`,
+  );
+}
+
+function parseUrl(name: string, text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  const url = URL.parse(text);
+  if (url !== null && /^https?:$/.test(url.protocol) && url.search === "" && url.hash === "")
+    return text.replace(/\/+$/, "");
+  throw new AppError(
+    "invalid-configuration",
+    `cannot use ${name}: it must be the address of an API, like https://baton.example`,
   );
 }
 

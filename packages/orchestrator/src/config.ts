@@ -4,6 +4,11 @@ export interface OrchestratorConfig {
   readonly stateDirectory: string;
   /** Loopback only, as long as there is no TLS. */
   readonly listen: { readonly host: string; readonly port: number };
+  /** Instead of those in the state directory: every replica of an installation needs the same. */
+  readonly adminTokenFile?: string | undefined;
+  readonly commandKeyFile?: string | undefined;
+  /** Where agents reach any replica that lives; this one's own address unless given. */
+  readonly publicUrl?: string | undefined;
   /** A Postgres server to use instead of the embedded one. */
   readonly databaseUrl?: string | undefined;
   /** What the `process` driver executes as agent; gets `run --config FILE`. */

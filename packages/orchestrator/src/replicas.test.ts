@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { request } from "undici";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import type { OrchestratorConfig } from "./config.ts";
 import { type TestBed, createTestBed, query } from "./postgres/test-bed.fixture.ts";
@@ -62,5 +64,20 @@ describe("replicas on one database", () => {
     expect(new Set(replicas).size).toBe(2);
     const [found] = await query(databaseUrl, "select count(*)::int as installations from baton.installation");
     expect(found).toEqual({ installations: 1 });
+  });
+
+  it("on machines of their own are given the secrets of the first", { timeout: 60_000 }, async () => {
+    const databaseUrl = await emptyDatabase("elsewhere");
+    const first = join(bed.directory, "first");
+    await startReplica({ databaseUrl, stateDirectory: first });
+    const elsewhere = { databaseUrl, stateDirectory: join(bed.directory, "second") };
+    await expect(startReplica(elsewhere)).rejects.toThrow("another signing key");
+    const adminTokenFile = join(first, "admin-token");
+    const commandKeyFile = join(first, "command-key.json");
+    const second = await startReplica({ ...elsewhere, adminTokenFile, commandKeyFile });
+    const authorization = `Bearer ${(await readFile(adminTokenFile, "utf8")).trim()}`;
+    const answer = await request(`${second}/v1/clusters`, { headers: { authorization } });
+    expect(answer.statusCode).toBe(200);
+    await answer.body.dump();
   });
 });

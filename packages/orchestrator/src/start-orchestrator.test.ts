@@ -55,6 +55,14 @@ describe("the orchestrator", () => {
     expect((await stat(join(directory, "state", "admin-token"))).mode & 0o777).toBe(0o600);
   });
 
+  it("does not start on the database of another signing key", async () => {
+    const stranger = configuration({ stateDirectory: join(directory, "another") });
+    await expect(startOrchestrator(stranger)).rejects.toMatchObject({
+      code: "invalid-configuration",
+      message: expect.stringContaining("set up with another signing key") as string,
+    });
+  });
+
   it("ends with one sentence, and without the password, when the database does not answer", async () => {
     const databaseUrl = "postgresql://baton:hunter2@127.0.0.1:1/baton";
     await expect(startOrchestrator(configuration({ databaseUrl }))).rejects.toMatchObject({

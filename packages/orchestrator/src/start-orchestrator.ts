@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { noFaults } from "@baton/migration";
-import { AppError, newOperationId, publicKeyOf } from "@baton/protocol";
+import { newOperationId, publicKeyOf } from "@baton/protocol";
 import { measureInFlight } from "@baton/storage/bucket";
 import { pino } from "pino";
 import { createAuthenticator } from "./api/authenticate.ts";
@@ -21,6 +21,7 @@ import { startEmbeddedPostgres } from "./postgres/embedded-postgres.ts";
 import { AuditRecords } from "./records/audit-records.ts";
 import { Catalog } from "./records/catalog.ts";
 import { openDatabase } from "./records/database.ts";
+import { openInstallation } from "./records/installation.ts";
 import { OperationRecords } from "./records/operation-records.ts";
 import { PlacementRecords } from "./records/placement-records.ts";
 import { ProbeRecords } from "./records/probe-records.ts";
@@ -46,7 +47,7 @@ export interface RunningOrchestrator {
 /** Starts the whole orchestrator in this process. @throws AppError with one sentence that says what is missing. */
 export async function startOrchestrator(config: OrchestratorConfig): Promise<RunningOrchestrator> {
   const log = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
-  const { adminToken, signingKey } = await openStateDirectory(config.stateDirectory);
+  const { adminToken, signingKey } = await openStateDirectory(config.stateDirectory, config);
   const faults =
     config.fault === undefined
       ? () => noFaults
@@ -73,10 +74,7 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
     const databaseUrl = config.databaseUrl ?? postgres?.url ?? "";
     const database = await openDatabase(databaseUrl, migrations);
     undo.push(() => database.destroy());
-    const { id: installation } = await database
-      .selectFrom("installation")
-      .select("id")
-      .executeTakeFirstOrThrow();
+    const installation = await openInstallation(database, publicKeyOf(signingKey));
 
     const catalog = new Catalog(database);
     const operations = new OperationRecords(database);
@@ -106,7 +104,7 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
       cluster,
       signingKey,
       commandKey: publicKeyOf(signingKey),
-      confirmUrl: `${server.url}/v1/confirmations`,
+      confirmUrl: `${config.publicUrl ?? server.url}/v1/confirmations`,
       installation,
       deliver: (of, key, jws) => engine.deliver(of, key, jws),
     };

@@ -30,6 +30,32 @@ describe("the state directory", () => {
     expect((await readdir(directory)).toSorted()).toEqual(names);
   });
 
+  it("leaves to other files what they hold", async () => {
+    const elsewhere = await openStateDirectory(join(parent, "elsewhere"));
+    const files = {
+      adminTokenFile: join(parent, "elsewhere", "admin-token"),
+      commandKeyFile: join(parent, "elsewhere", "command-key.json"),
+    };
+    expect(await openStateDirectory(directory, files)).toEqual(elsewhere);
+    expect(await readdir(directory)).toEqual([]);
+  });
+
+  it("never makes a file that was named, and says what is wrong with it, without its content", async () => {
+    const file = join(parent, "named");
+    for (const files of [{ adminTokenFile: file }, { commandKeyFile: file }]) {
+      await rm(file, { force: true });
+      await expect(openStateDirectory(directory, files)).rejects.toMatchObject({
+        code: "invalid-configuration",
+        message: expect.stringContaining(`${file}: it is not a file that can be read (ENOENT)`),
+      });
+      await writeFile(file, "hunter2");
+      await expect(openStateDirectory(directory, files)).rejects.toMatchObject({
+        code: "invalid-configuration",
+        message: `cannot use ${file}: it is damaged; put the original back`,
+      });
+    }
+  });
+
   it("says what is wrong with a place that cannot be written", async () => {
     await writeFile(join(parent, "file"), "");
     await expect(openStateDirectory(join(parent, "file", "state"))).rejects.toMatchObject({

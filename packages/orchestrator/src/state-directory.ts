@@ -10,17 +10,33 @@ export interface StateSecrets {
   readonly signingKey: PrivateKey;
 }
 
-/** Makes what is missing; starts that come at once agree on one set. @throws `invalid-configuration`, never with a secret. */
-export async function openStateDirectory(directory: string): Promise<StateSecrets> {
+/** Secrets that are kept elsewhere: replicas on several machines need the same ones. */
+export interface SecretFiles {
+  readonly adminTokenFile?: string | undefined;
+  readonly commandKeyFile?: string | undefined;
+}
+
+/**
+ * Makes what is missing, but never a file that was named; starts that come at once agree on one set.
+ *
+ * @throws `invalid-configuration`, never with a secret.
+ */
+export async function openStateDirectory(directory: string, files: SecretFiles = {}): Promise<StateSecrets> {
+  const own = { token: join(directory, "admin-token"), key: join(directory, "command-key.json") };
   try {
     await mkdir(directory, { recursive: true });
-    const token = await readOrCreate(join(directory, "admin-token"), () =>
-      randomBytes(32).toString("base64url"),
-    );
-    const key = await readOrCreate(join(directory, "command-key.json"), async () =>
-      JSON.stringify((await createKeyPair()).privateKey),
-    );
-    return { adminToken: parseToken(directory, token), signingKey: parseKey(directory, key) };
+    const token =
+      files.adminTokenFile === undefined
+        ? await readOrCreate(own.token, () => randomBytes(32).toString("base64url"))
+        : await readNamed(files.adminTokenFile);
+    const key =
+      files.commandKeyFile === undefined
+        ? await readOrCreate(own.key, async () => JSON.stringify((await createKeyPair()).privateKey))
+        : await readNamed(files.commandKeyFile);
+    return {
+      adminToken: parseToken(files.adminTokenFile ?? own.token, token),
+      signingKey: parseKey(files.commandKeyFile ?? own.key, key),
+    };
   } catch (error) {
     if (!(error instanceof Error && "syscall" in error && "code" in error)) throw error;
     throw new AppError(
@@ -31,25 +47,34 @@ export async function openStateDirectory(directory: string): Promise<StateSecret
   }
 }
 
-function parseToken(directory: string, text: string): string {
+function parseToken(path: string, text: string): string {
   const token = text.trim();
-  if (!/^\S{20,}$/.test(token)) throw damaged(directory, "admin-token");
+  if (!/^\S{20,}$/.test(token)) throw damaged(path);
   return token;
 }
 
-function parseKey(directory: string, text: string): PrivateKey {
+function parseKey(path: string, text: string): PrivateKey {
   try {
     return parseAs(privateKeySchema, JSON.parse(text), "the key");
   } catch {
-    throw damaged(directory, "command-key.json");
+    throw damaged(path);
   }
 }
 
-const damaged = (directory: string, name: string): AppError =>
-  new AppError(
-    "invalid-configuration",
-    `cannot use ${join(directory, name)}: it is damaged; put the original back`,
-  );
+const damaged = (path: string): AppError =>
+  new AppError("invalid-configuration", `cannot use ${path}: it is damaged; put the original back`);
+
+async function readNamed(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    throw new AppError(
+      "invalid-configuration",
+      `cannot read the secret ${path}: it is not a file that can be read (${code})`,
+    );
+  }
+}
 
 async function readOrCreate(path: string, create: () => string | Promise<string>): Promise<string> {
   try {

@@ -16,10 +16,14 @@ export interface UpOptions extends GlobalOptions {
 /** Runs the orchestrator until it is asked to stop; then returns. @throws when it cannot start, cannot go on, or does not stop in time. */
 export async function up(context: CommandContext, options: UpOptions): Promise<void> {
   const configuration = context.configure();
+  const { adminTokenFile, commandKeyFile, publicUrl } = configuration;
   const { databaseUrl, fault, logLevel, probeEveryMs } = configuration;
   const stateDirectory = resolve(options.state ?? configuration.stateDirectory);
   const running = await context.startOrchestrator({
     stateDirectory,
+    adminTokenFile,
+    commandKeyFile,
+    publicUrl,
     listen: options.listen,
     databaseUrl,
     agentCommand: configuration.agentCommand ?? context.agentCommand(),
@@ -27,7 +31,7 @@ export async function up(context: CommandContext, options: UpOptions): Promise<v
     probeEveryMs,
     logLevel,
   });
-  const tokenFile = join(stateDirectory, "admin-token");
+  const tokenFile = adminTokenFile ?? join(stateDirectory, "admin-token");
   context.stdout.write(
     options.output === "json"
       ? `${JSON.stringify({ url: running.url, tokenFile })}\n`
