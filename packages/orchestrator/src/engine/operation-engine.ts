@@ -76,7 +76,11 @@ export async function launchOperationEngine(params: OperationEngineParams): Prom
         : await runSaga({ saga: migrateSaga(cold), ports: migratePorts(), ...common });
     return end.state;
   };
-  const replica = await joinReplicas({ databaseUrl: params.databaseUrl, log });
+  const replica = await joinReplicas({
+    databaseUrl: params.databaseUrl,
+    log,
+    onChange: (operation) => records.tell(operation),
+  });
   const workflow = DBOS.registerWorkflow(
     (operation: string) =>
       live({ database: params.database, replica, operation }, (life) => run(operation, life)),

@@ -27,8 +27,8 @@ const joined: Replica[] = [];
 afterEach(async () => {
   for (const replica of joined.splice(0)) await replica.stop(async () => undefined);
 });
-async function join(timings = usual): Promise<Replica> {
-  const replica = await joinReplicas({ databaseUrl: url, log, timings });
+async function join(timings = usual, onChange?: (operation: string | null) => void): Promise<Replica> {
+  const replica = await joinReplicas({ databaseUrl: url, log, timings, onChange });
   joined.push(replica);
   return replica;
 }
@@ -131,5 +131,16 @@ describe("a replica", () => {
       expect(recovered).toEqual([]);
     });
     await vi.waitFor(() => expect(recovered).toEqual([a.executor]), patience);
+  });
+
+  it("hears what others change, and that it may have missed something once it was without its session", async () => {
+    const heard: (string | null)[] = [];
+    const a = await join(usual, (operation) => heard.push(operation));
+    await query(url, "select pg_notify('baton_operations', 'op_1')");
+    await vi.waitFor(() => expect(heard).toEqual(["op_1"]), patience);
+    await dropSessionsOf(a);
+    await vi.waitFor(() => expect(heard).toEqual(["op_1", null]), patience);
+    await query(url, "select pg_notify('baton_operations', 'op_2')");
+    await vi.waitFor(() => expect(heard).toEqual(["op_1", null, "op_2"]), patience);
   });
 });

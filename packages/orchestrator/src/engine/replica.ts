@@ -18,6 +18,8 @@ const usualTimings: ReplicaTimings = { beat: 500, trusted: 2_000, silent: 3_000,
 export interface ReplicaParams {
   readonly databaseUrl: string;
   readonly log: Logger;
+  /** An operation that any replica changed; null: any may have changed unseen. */
+  readonly onChange?: ((operation: string | null) => void) | undefined;
   readonly timings?: ReplicaTimings | undefined;
 }
 
@@ -44,10 +46,10 @@ export interface Replica {
 }
 
 export async function joinReplicas(params: ReplicaParams): Promise<Replica> {
-  const { databaseUrl, log, timings = usualTimings } = params;
+  const { databaseUrl, log, onChange = () => undefined, timings = usualTimings } = params;
   const executor = `orchestrator-${randomUUID()}`;
   const joinedAt = performance.now();
-  let session = await openSession(databaseUrl, executor, timings);
+  let session = await openSession(databaseUrl, executor, timings, onChange);
   let tenure = session === null ? 0 : 1;
   let trustedUntil = joinedAt + timings.trusted;
   let sweepFrom = joinedAt;
@@ -87,11 +89,12 @@ export async function joinReplicas(params: ReplicaParams): Promise<Replica> {
   const reopen = async (): Promise<void> => {
     session?.end();
     session = null;
-    session = await openSession(databaseUrl, executor, timings);
+    session = await openSession(databaseUrl, executor, timings, onChange);
     if (session === null) return;
     tenure += 1;
     // A database that comes back has nobody's lock at first.
     sweepFrom = performance.now() + timings.silent;
+    onChange(null);
     log.info("the lock of this replica is held again");
   };
   const beat = async (): Promise<void> => {
@@ -150,6 +153,7 @@ async function openSession(
   databaseUrl: string,
   executor: string,
   timings: ReplicaTimings,
+  onChange: (operation: string) => void,
 ): Promise<Session | null> {
   const client = new pg.Client({
     connectionString: databaseUrl,
@@ -171,9 +175,13 @@ async function openSession(
   client.on("end", () => {
     lost = true;
   });
+  client.on("notification", ({ payload }) => {
+    if (payload !== undefined) onChange(payload);
+  });
   await client.connect();
   try {
     await client.query(`set idle_session_timeout = ${timings.silent}`);
+    await client.query("listen baton_operations");
     if (await tryLock(client, executor)) return { client, end, isLost: () => lost };
   } catch (error) {
     end();

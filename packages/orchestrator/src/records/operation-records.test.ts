@@ -1,6 +1,7 @@
 import { EventEmitter } from "node:events";
 import type { Operation } from "@baton/protocol";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { type RecordsBed, createSigner, openRecordsBed } from "../fixtures/records-bed.ts";
 import { OperationRecords } from "./operation-records.ts";
 import { StaleTerm } from "./stale-term.ts";
@@ -157,6 +158,21 @@ describe("a receipt", () => {
 });
 
 describe("waiting for a change", () => {
+  it("hears of what another process changed", async () => {
+    const { id, version } = await migration();
+    const heard = new pg.Client({ connectionString: bed.url });
+    await heard.connect();
+    onTestFinished(() => heard.end());
+    heard.on("notification", ({ payload }) => bed.operations.tell(payload ?? null));
+    await heard.query("listen baton_operations");
+    const waiting = bed.operations.waitForChange(id, version, 10_000);
+    const another = new OperationRecords(bed.database);
+    await another.setStep(id, "stop", "running", null);
+    const since = performance.now();
+    expect(await waiting).toMatchObject({ version: version + 1 });
+    expect(performance.now() - since).toBeLessThan(5_000);
+  });
+
   it("ends with the change, for everybody who waits", async () => {
     const { id, version } = await migration();
     const waiting = [1, 2, 3].map(() => bed.operations.waitForChange(id, version, 30_000));

@@ -137,6 +137,12 @@ export class OperationRecords {
     return found.filter((operation) => operation !== null);
   }
 
+  /** Wakes whoever waits for a change that was made elsewhere; null: of any operation. */
+  tell(operation: string | null): void {
+    for (const changed of operation === null ? this.#changes.eventNames() : [operation])
+      this.#changes.emit(changed);
+  }
+
   /** The operation as soon as its version is above `after` or it has ended, at the latest after `waitMs`. */
   async waitForChange(id: string, after: number, waitMs: number): Promise<Operation | null> {
     const deadline = AbortSignal.timeout(waitMs);
