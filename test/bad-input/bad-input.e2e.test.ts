@@ -1,6 +1,7 @@
 // P1, P2, P3: what is wrong is refused with a clear error, and nothing is lost or half made. All parts are real: the orchestrator, two stores,
 // agents, applications and the command, each a process of its own but the second store.
 import { afterAll, beforeAll } from "vitest";
+import { testAccess } from "./access.testsuite.ts";
 import { testConfirmations } from "./confirmations.testsuite.ts";
 import { testManifests } from "./manifests.testsuite.ts";
 import { testOperations } from "./operations.testsuite.ts";
@@ -24,5 +25,6 @@ testRequests(at);
 testManifests(at);
 testStorages(at);
 testTokens(at);
+testAccess(at);
 testOperations(at);
 testConfirmations(at);

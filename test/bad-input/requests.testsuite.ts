@@ -150,7 +150,9 @@ export function testRequests(at: () => Stage): void {
         ["GET", "/v1/operations", undefined],
         ["GET", "/v1/applications/ledger/route", undefined],
       ] as const)
-        expectProblem(await at().api(method, path, { body, token }), "unauthenticated", ["admin token"]);
+        expectProblem(await at().api(method, path, { body, token }), "unauthenticated", [
+          "its token is missing, wrong",
+        ]);
     });
 
     it("a command with a wrong or without an admin token ends with one line", async () => {
@@ -158,7 +160,7 @@ export function testRequests(at: () => Stage): void {
       const wrong = await annex.secret("wrong-token", "not-the-admin-token-0123456789");
       const move = ["migrate", "ledger", "--to", "harbor-b", "--token-file"];
       const refused = await at().baton([...move, wrong]);
-      expectOneLine(refused, ["cannot accept the request", "admin token"]);
+      expectOneLine(refused, ["cannot accept the request", "its token is missing, wrong"]);
       expect(refused.stderr).not.toContain("not-the-admin-token");
       expectOneLine(await at().baton([...move, annex.pathOf("no-token")]), [
         "there is no such file",
