@@ -85,7 +85,7 @@ const raw: readonly Omit<Refused, "args">[] = [
       body: { kind: "teleport", application: "ledger", to: "harbor-b" },
     },
     code: "invalid-request",
-    words: ['"kind"', 'must be one of "deploy", "migrate"'],
+    words: ['"kind"', 'must be one of "deploy", "migrate", "stop", "start", "delete"'],
   },
   {
     title: "an operation with a field too many",

@@ -66,7 +66,9 @@ it("gives a placement its data key with the grant only, and the application none
   expect(operation.state).toBe("rolled-back");
   const held = await filesBelow(join(directory, to));
   expect(
-    [...held.keys()].some((file) => file.includes(operation.target) && file.endsWith("agent.json")),
+    [...held.keys()].some(
+      (file) => file.includes(operation.target ?? "nowhere") && file.endsWith("agent.json"),
+    ),
   ).toBe(true);
   for (const secret of [keys[to].secretAccessKey, keys[to].accessKeyId])
     expect([...held].filter(([, text]) => text.includes(secret)).map(([file]) => file)).toEqual([]);

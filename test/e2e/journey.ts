@@ -95,7 +95,11 @@ async function begin(harbour: Harbour): Promise<Journey> {
       if (operation.state !== "halted") await untilServed(writer, recordFile, after);
       const placements = await readPlacements(harbour);
       const leases = await readLeaseWrites(harbour);
-      const sides = { source: before.placement ?? "", target: operation.target, epochBefore: before.epoch };
+      const sides = {
+        source: before.placement ?? "",
+        target: operation.target ?? "",
+        epochBefore: before.epoch,
+      };
       const effects = placements
         .flatMap((placement) => placement.effects)
         .filter((effect) => effect.operation === operation.id);

@@ -60,7 +60,7 @@ beforeAll(async () => {
   });
   const deployed = await runOperation(client, { kind: "deploy", application, to: "harbor-a" });
   if (deployed.state !== "committed") throw new Error(`cannot deploy: ${deployed.reason ?? "no reason"}`);
-  placement = deployed.target;
+  placement = deployed.target ?? "";
 }, startMs);
 afterAll(async () => {
   // The application writes to the store while it stops.
@@ -185,7 +185,7 @@ describe("the data key of an application that its agent serves", { timeout: star
       await answer.text();
       expect(answer.status).toBe(200);
     }
-    placement = moved.target;
+    placement = moved.target ?? "";
   });
 
   it("is sent again to an agent that was killed, at the address that the application knows", async () => {

@@ -2,7 +2,13 @@ import { type StopStrategy, roles } from "@baton/protocol";
 import { Command, Option } from "commander";
 import { apply } from "./commands/apply.ts";
 import { compareInventories, takeInventory } from "./commands/inventory.ts";
-import { type WatchOptions, listOperations, showOperation, startOperation } from "./commands/operation.ts";
+import {
+  type WatchOptions,
+  deleteApplication,
+  listOperations,
+  showOperation,
+  startOperation,
+} from "./commands/operation.ts";
 import { showAudit } from "./commands/audit.ts";
 import { decide, explainOperation } from "./commands/decision.ts";
 import { exportReceipts, verifyReceipts } from "./commands/receipt.ts";
@@ -94,6 +100,8 @@ export function createProgram(context: CommandContext, setStatus: (status: numbe
     });
   }
 
+  addPlacementCommands(program, context, setStatus);
+
   const operation = program.command("operation").description("look at operations");
   operation
     .command("show")
@@ -171,6 +179,38 @@ function addReceiptCommands(program: Command, operation: Command, context: Comma
     .option("--key <x>", "the placement's public key, as base64url, from where you trust it")
     .action((file: string, _options, command: Command) =>
       verifyReceipts(context, file, command.optsWithGlobals()),
+    );
+}
+
+function addPlacementCommands(
+  program: Command,
+  context: CommandContext,
+  setStatus: (status: number) => void,
+): void {
+  const watch = [
+    "--watch",
+    "show the steps until it has ended; exit status 0 only if it was committed",
+  ] as const;
+  for (const [kind, description] of [
+    ["stop", "stop an application where it is; its placement waits, held"],
+    ["start", "start an application again where it was stopped, or where it ended by itself"],
+  ] as const)
+    program
+      .command(kind)
+      .description(description)
+      .argument("<application>")
+      .option(...watch)
+      .action(async (application: string, _options, command: Command) =>
+        setStatus(await startOperation(context, { kind, application }, command.optsWithGlobals())),
+      );
+  program
+    .command("delete")
+    .description("stop an application and remove its placement; what it stored stays, and its records too")
+    .argument("<application>")
+    .option("--yes", "that this is meant")
+    .option(...watch)
+    .action(async (application: string, _options, command: Command) =>
+      setStatus(await deleteApplication(context, application, command.optsWithGlobals())),
     );
 }
 

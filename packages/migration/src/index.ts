@@ -6,7 +6,7 @@ export { deleteServing, deleteStopped } from "./delete.saga.ts";
 export { explain } from "./explain.ts";
 export { decisionTopic } from "./halt.ts";
 export { receiptTopic } from "./source-steps.ts";
-export { runSaga } from "./run-saga.ts";
+export { type RunSagaParams, runSaga } from "./run-saga.ts";
 export { noFaults } from "./progress.port.ts";
 export type { Engine, RecordedError, StepResult } from "./engine.port.ts";
 export type { Direction, FaultPoint, Faults, Progress, SagaEnd } from "./progress.port.ts";

@@ -31,6 +31,7 @@ export const errorTable = {
   "same-cluster": { status: 409, retry: "never", title: "The application is on that cluster already" },
   "already-deployed": { status: 409, retry: "never", title: "The application is deployed already" },
   "not-deployed": { status: 409, retry: "never", title: "The application is not deployed" },
+  "application-stopped": { status: 409, retry: "operator", title: "The application is stopped" },
   "operation-open": { status: 409, retry: "after", title: "Another operation holds the application" },
   "operation-halted": { status: 409, retry: "operator", title: "A halted operation holds the application" },
   aborted: { status: 409, retry: "never", title: "Somebody had the operation taken back" },

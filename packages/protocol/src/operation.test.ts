@@ -89,7 +89,7 @@ describe("an operation", () => {
     ["an unknown state", { state: "done" }],
     ["an unknown kind", { kind: "erase" }],
     ["an id of another kind", { id: newPlacementId() }],
-    ["no target", { target: null }],
+    ["a target that is none", { target: "harbor-b" }],
     ["an unknown step state", { steps: [{ ...operation.steps[0], state: "skipped" }] }],
     ["half a fence", { fence: { key: null } }],
     ["an unknown outcome", { receipt: { ...operation.receipt, outcome: "fine" } }],
@@ -108,6 +108,17 @@ describe("a request for an operation", () => {
     const request = { kind, application: "ledger", to: "harbor-b" };
     expect(v.parse(operationRequestSchema, request)).toEqual(request);
     for (const change of [{ to: undefined }, { to: "Harbor" }, { application: "" }, { from: "harbor-a" }])
+      expect(v.is(operationRequestSchema, { ...request, ...change })).toBe(false);
+  });
+});
+
+describe("a request for what has a placement", () => {
+  it.each(["stop", "start", "delete"])("asks to %s an application, and names no cluster", (kind) => {
+    const request = { kind, application: "ledger" };
+    expect(v.parse(operationRequestSchema, request)).toEqual(request);
+    const strategy = { ...request, strategy: "failover" };
+    expect(v.is(operationRequestSchema, strategy)).toBe(kind !== "start");
+    for (const change of [{ to: "harbor-a" }, { application: "" }, { cold: true }])
       expect(v.is(operationRequestSchema, { ...request, ...change })).toBe(false);
   });
 });

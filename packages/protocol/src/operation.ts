@@ -27,6 +27,9 @@ export const operationRequestSchema = variant("kind", [
     /** The target is made only when the source has stopped: for clusters that cannot hold both. */
     cold: v.optional(v.boolean()),
   }),
+  strictObject({ kind: v.literal("stop"), ...asked, strategy }),
+  strictObject({ kind: v.literal("start"), ...asked }),
+  strictObject({ kind: v.literal("delete"), ...asked, strategy }),
 ]);
 export type OperationRequest = v.InferOutput<typeof operationRequestSchema>;
 
@@ -137,10 +140,12 @@ export type FenceRecord = v.InferOutput<typeof fenceRecordSchema>;
 
 export const operationSchema = strictObject({
   id: operationIdSchema,
-  kind: v.picklist(["deploy", "migrate"]),
+  kind: v.picklist(["deploy", "migrate", "stop", "start", "delete"]),
   application: nameSchema,
+  /** Where it was; null where it was nowhere, or where it starts again in its placement. */
   from: v.nullable(nameSchema),
-  to: nameSchema,
+  /** Where it shall run; null where it shall not. */
+  to: v.nullable(nameSchema),
   state: operationStateSchema,
   /** Where it is going, or where it was halted: taken back is only what goes forward. Null once it has ended for good. */
   course: v.nullable(v.picklist(["forward", "back", "past-pivot"])),
@@ -150,7 +155,7 @@ export const operationSchema = strictObject({
   epochBefore: v.nullable(epochSchema),
   epochAfter: v.nullable(epochSchema),
   source: v.nullable(placementIdSchema),
-  target: placementIdSchema,
+  target: v.nullable(placementIdSchema),
   receipt: v.nullable(
     strictObject({ outcome: outcomeSchema, evidenceClass: evidenceClassSchema, jws: v.string() }),
   ),

@@ -89,8 +89,18 @@ describe("an unknown field", () => {
 
 describe("a choice", () => {
   it.each<[string, v.GenericSchema, unknown, string]>([
-    ["a request", operationRequestSchema, { kind: "erase" }, '"kind": must be one of "deploy", "migrate"'],
-    ["a request without a kind", operationRequestSchema, {}, '"kind": must be one of "deploy", "migrate"'],
+    [
+      "a request",
+      operationRequestSchema,
+      { kind: "erase" },
+      '"kind": must be one of "deploy", "migrate", "stop", "start", "delete"',
+    ],
+    [
+      "a request without a kind",
+      operationRequestSchema,
+      {},
+      '"kind": must be one of "deploy", "migrate", "stop", "start", "delete"',
+    ],
     [
       "a request that is a text",
       operationRequestSchema,

@@ -26,9 +26,7 @@ async function startOperation(client: BatonClient, request: OperationRequest): P
     return await client.startOperation(request);
   } catch (error) {
     const now = await operationsOnceItAnswers(client, request.application);
-    const taken = now.find(
-      ({ id, kind, to }) => !before.has(id) && kind === request.kind && to === request.to,
-    );
+    const taken = now.find(({ id, kind }) => !before.has(id) && kind === request.kind);
     if (taken === undefined) throw error;
     return taken;
   }

@@ -1,9 +1,9 @@
-import type { Operation, OperationRequest } from "@baton/protocol";
+import { AppError, type Operation, type OperationRequest } from "@baton/protocol";
 import { Interruption } from "../interruption.ts";
 import { renderLedger } from "../view/downtime-ledger.ts";
 import { renderDecisions } from "../view/decision-lines.ts";
 import { renderFence } from "../view/fence-lines.ts";
-import { renderOperation, titleOf } from "../view/operation-lines.ts";
+import { placeOf, renderOperation, titleOf } from "../view/operation-lines.ts";
 import { createOperationView } from "../view/operation-view.ts";
 import { oneLine } from "../view/text.ts";
 import { type CommandContext, type GlobalOptions, type Session, openSession } from "./session.ts";
@@ -25,6 +25,20 @@ export async function startOperation(
     `${operation.id} started; follow it with \`${watchCommand(operation.id)}\``,
   ]);
   return 0;
+}
+
+/** @returns the exit status, as {@link startOperation} does. @throws `invalid-request` where it is not said that it is meant. */
+export async function deleteApplication(
+  context: CommandContext,
+  application: string,
+  options: WatchOptions & { readonly yes?: boolean },
+): Promise<number> {
+  if (options.yes !== true)
+    throw new AppError(
+      "invalid-request",
+      `cannot delete ${application} unasked: its placement would be removed, though not what it stored; say that this is meant with --yes`,
+    );
+  return startOperation(context, { kind: "delete", application }, options);
 }
 
 /** @returns the exit status, as {@link startOperation} does. */
@@ -76,9 +90,12 @@ async function watch({ client, context, json, interactive, print }: Session, id:
     view?.end();
   }
   if (last?.state === "committed") {
-    const { kind } = last;
-    if (!json && kind === "migrate")
-      print(last, () => [...renderLedger(last as Operation), ...renderFence(last as Operation)]);
+    const committed = last;
+    if (!json && committed.kind !== "deploy" && committed.kind !== "start")
+      print(committed, () => [
+        ...(committed.kind === "migrate" ? renderLedger(committed) : []),
+        ...renderFence(committed),
+      ]);
     return 0;
   }
   // The record on stdout says it already where it is read by a program.
@@ -86,11 +103,14 @@ async function watch({ client, context, json, interactive, print }: Session, id:
   return 1;
 }
 
-const verdictOf = ({ id, kind, application, to, state, reason }: Operation): string => {
+function verdictOf(operation: Operation): string {
+  const { id, kind, application, to, state, reason } = operation;
+  const where = kind === "deploy" || kind === "migrate" ? `to ${to}` : placeOf(operation);
+  const what = `the ${kind} of ${application} ${where}`;
   const why = oneLine(reason ?? "no reason was recorded");
   return state === "halted"
-    ? `the ${kind} of ${application} to ${to} is halted: ${why}; see what can be done: \`baton operation explain ${id}\``
-    : `the ${kind} of ${application} to ${to} was rolled back: ${why}`;
-};
+    ? `${what} is halted: ${why}; see what can be done: \`baton operation explain ${id}\``
+    : `${what} was rolled back: ${why}`;
+}
 
 const watchCommand = (id: string): string => `baton operation show ${id} --watch`;

@@ -1,18 +1,28 @@
 import type { DowntimeLedger, Operation } from "@baton/protocol";
 import { formatMs } from "./text.ts";
 
-const moments = [
+type Moments = readonly (readonly [string, keyof DowntimeLedger & `${string}At`])[];
+const stopping: Moments = [
   ["stop sent", "stopSentAt"],
   ["drained", "drainedAt"],
   ["exited", "exitedAt"],
   ["confirmed", "confirmedAt"],
   ["fenced", "fencedAt"],
+];
+const starting: Moments = [
   ["granted", "grantedAt"],
   ["start sent", "startSentAt"],
   ["ready", "readyAt"],
   ["first write", "firstWriteAt"],
-  ["committed", "committedAt"],
-] as const satisfies readonly (readonly [string, keyof DowntimeLedger])[];
+];
+const committed: Moments = [["committed", "committedAt"]];
+const momentsOf = {
+  deploy: [...starting, ...committed],
+  migrate: [...stopping, ...starting, ...committed],
+  stop: [...stopping, ...committed],
+  start: [...starting, ...committed],
+  delete: [...stopping, ...committed],
+} as const satisfies Record<Operation["kind"], Moments>;
 
 /** Not every application drains, or has a canary that writes. */
 const perhaps: ReadonlySet<keyof DowntimeLedger> = new Set(["drainedAt", "firstWriteAt"]);
@@ -21,7 +31,8 @@ const perhaps: ReadonlySet<keyof DowntimeLedger> = new Set(["drainedAt", "firstW
  * The downtime ledger as a table: each moment with its time of day (UTC), the ms since the one before and since the first. Nothing for an
  * operation without any moment. Moments come from two clocks (agent, orchestrator), so a difference can be below zero.
  */
-export function renderLedger({ ledger }: Pick<Operation, "ledger">): readonly string[] {
+export function renderLedger({ kind, ledger }: Pick<Operation, "kind" | "ledger">): readonly string[] {
+  const moments = momentsOf[kind];
   const known = moments.flatMap(([, key]) => (ledger[key] === null ? [] : [Date.parse(ledger[key])]));
   const first = known[0];
   if (first === undefined) return [];

@@ -47,9 +47,14 @@ export const stepWords: Readonly<Partial<Record<StepState, string>>> = {
   "undo-failed": "undo failed",
 };
 
-/** "migrate ledger harbor-a → harbor-b". */
-export function titleOf({ kind, application, from, to }: Operation): string {
-  return `${kind} ${application} ${from === null ? "" : `${from} `}→ ${to}`;
+/** "migrate ledger harbor-a → harbor-b", "stop ledger on harbor-a". */
+export const titleOf = (operation: Operation): string =>
+  `${operation.kind} ${operation.application} ${placeOf(operation)}`;
+
+/** "harbor-a → harbor-b", "→ harbor-b", or "on harbor-a" where nothing moves. */
+export function placeOf({ kind, from, to }: Operation): string {
+  if (kind === "deploy" || kind === "migrate") return `${from === null ? "" : `${from} `}→ ${to}`;
+  return `on ${to ?? from}`;
 }
 
 /** Since when the operation runs, or ran, in ms. */

@@ -165,6 +165,17 @@ describe("the downtime ledger", () => {
     ]);
   });
 
+  it("has only the moments that the kind of operation can have", () => {
+    const ledger = (kind: Operation["kind"]) =>
+      renderLedger({ ...(committed.at(-1) as Operation), kind })
+        .slice(1, -1)
+        .map((line) => line.slice(2, 17).trim());
+    expect(ledger("stop")).toEqual(["stop sent", "exited", "confirmed", "fenced", "committed"]);
+    expect(ledger("delete")).toEqual(ledger("stop"));
+    expect(ledger("start")).toEqual(["granted", "start sent", "ready", "committed"]);
+    expect(ledger("deploy")).toEqual(ledger("start"));
+  });
+
   it("leaves a moment open that has not come, and is empty without any", () => {
     expect(renderLedger(rolledBack.at(-1) as Operation)).toContain("  committed        –");
     expect(renderLedger(newMigration(start))).toEqual([]);

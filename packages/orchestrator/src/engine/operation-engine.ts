@@ -1,6 +1,17 @@
 import { DBOS } from "@dbos-inc/dbos-sdk";
 import { DBOSExecutor } from "@dbos-inc/dbos-sdk/internal/dbos-executor";
-import { type Faults, decisionTopic, deploy, receiptTopic, runSaga } from "@baton/migration";
+import {
+  type DeployInput,
+  type Faults,
+  type RunSagaParams,
+  type SagaEnd,
+  decisionTopic,
+  deploy,
+  receiptTopic,
+  runSaga,
+  start,
+  stop,
+} from "@baton/migration";
 import type { Logger } from "pino";
 import type { OperationPorts } from "../ports/operation-ports.ts";
 import { type Database, withMigrationLock } from "../records/database.ts";
@@ -8,7 +19,7 @@ import type { RecordedDecision } from "../records/decisions.ts";
 import type { OperationRecords } from "../records/operation-records.ts";
 import { createDbosEngine } from "./dbos-engine.ts";
 import type { LeaseGate } from "./reconcile-leases.ts";
-import { migrateSaga } from "../records/new-operation.ts";
+import { deleteSaga, migrateSaga } from "../records/new-operation.ts";
 import { createProgress } from "./operation-progress.ts";
 import { type Life, live } from "./operation-life.ts";
 import { joinReplicas } from "./replica.ts";
@@ -53,7 +64,8 @@ export async function launchOperationEngine(params: OperationEngineParams): Prom
   const { records, faults, log } = params;
   const run = async (operation: string, life: Life): Promise<string> => {
     const own = records.inTerm(life.term);
-    const { kind, cold, application, input, migratePorts, deployPorts } = await params.ports(operation, life);
+    const opened = await params.ports(operation, life);
+    const { kind, application, input } = opened;
     // Not a checkpoint: every life of the process compares anew before it touches anything.
     const contradiction = await params.reconciled(application);
     if (contradiction !== null) {
@@ -70,11 +82,7 @@ export async function launchOperationEngine(params: OperationEngineParams): Prom
       progress: createProgress(own, operation),
       faults: faults(kind),
     };
-    const end =
-      kind === "deploy"
-        ? await runSaga({ saga: deploy, ports: deployPorts, ...common })
-        : await runSaga({ saga: migrateSaga(cold), ports: migratePorts(), ...common });
-    return end.state;
+    return (await runTable(opened, common)).state;
   };
   const replica = await joinReplicas({
     databaseUrl: params.databaseUrl,
@@ -165,6 +173,26 @@ export async function launchOperationEngine(params: OperationEngineParams): Prom
     survey,
     stop: () => replica.stop(() => DBOS.shutdown()),
   };
+}
+
+type Common = Omit<RunSagaParams<DeployInput, unknown>, "saga" | "ports">;
+
+function runTable(
+  { kind, cold, ofStopped, deployPorts, sourcePorts, migratePorts }: OperationPorts,
+  common: Common,
+): Promise<SagaEnd> {
+  switch (kind) {
+    case "deploy":
+      return runSaga({ saga: deploy, ports: deployPorts(), ...common });
+    case "migrate":
+      return runSaga({ saga: migrateSaga(cold), ports: migratePorts(), ...common });
+    case "stop":
+      return runSaga({ saga: stop, ports: sourcePorts(), ...common });
+    case "start":
+      return runSaga({ saga: start, ports: deployPorts(), ...common });
+    case "delete":
+      return runSaga({ saga: deleteSaga(ofStopped), ports: sourcePorts(), ...common });
+  }
 }
 
 /**

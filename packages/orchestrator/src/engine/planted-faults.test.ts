@@ -40,6 +40,17 @@ describe("a planted fault", () => {
     });
   });
 
+  it.each(["fail@stop.release", "fail@start.handOver", "fail@delete.retire"])(
+    "may be in whatever kind there is: %s",
+    async (specification) => {
+      const [, kind = "", step = ""] = /@(.*)\.(.*)/.exec(specification) ?? [];
+      const faults = plantFault(specification, marker)(kind);
+      await expect(faults.reach(point(step, "do", "after"))).rejects.toMatchObject({
+        code: "injected-fault",
+      });
+    },
+  );
+
   it.each([
     ["fail@migrate.stop:before", point("stop", "do", "before")],
     ["fail@migrate.stop:after", point("stop", "do", "after")],
@@ -56,6 +67,7 @@ describe("a planted fault", () => {
     "fail@migrate.",
     "crash@migrate.stop",
     "fail@drain.stop",
+    "fail@toString.stop",
     "fail@migrate.stop:never",
   ])("%j is none", (specification) => {
     expect(() => plantFault(specification, marker)).toThrow(

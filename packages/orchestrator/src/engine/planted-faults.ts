@@ -4,7 +4,7 @@ import { AppError } from "@baton/protocol";
 import { sagas } from "../records/new-operation.ts";
 
 /** One fault in one kind of operation, for demonstrations and tests only. */
-const pattern = /^(fail|kill|pause)@(deploy|migrate)\.([A-Za-z]+)(?::(before|after|undo))?$/;
+const pattern = /^(fail|kill|pause)@([a-z]+)\.([A-Za-z]+)(?::(before|after|undo))?$/;
 
 /**
  * Plants `fail@migrate.STEP` (the step fails), `kill@migrate.STEP` (this process dies by SIGKILL) or `pause@migrate.STEP` (it
@@ -14,11 +14,11 @@ const pattern = /^(fail|kill|pause)@(deploy|migrate)\.([A-Za-z]+)(?::(before|aft
  * @param marker a file that makes the fault happen once, over restarts too. @throws `invalid-configuration`.
  */
 export function plantFault(specification: string, marker: string): (kind: string) => Faults {
-  const [, fault, saga, step, at] = pattern.exec(specification) ?? [];
-  if (fault === undefined || (saga !== "deploy" && saga !== "migrate"))
+  const [, fault, saga = "", step, at] = pattern.exec(specification) ?? [];
+  if (fault === undefined || !isKind(saga))
     throw new AppError(
       "invalid-configuration",
-      `cannot plant "${specification}": it must be fail@migrate.STEP, kill@migrate.STEP or pause@migrate.STEP`,
+      `cannot plant "${specification}": it must be fail@migrate.STEP, kill@migrate.STEP or pause@migrate.STEP, or of another kind of operation`,
     );
   const steps = sagas[saga].steps.map(({ name }) => name);
   if (step === undefined || !steps.includes(step))
@@ -44,6 +44,8 @@ export function plantFault(specification: string, marker: string): (kind: string
   };
   return (kind) => (kind === saga ? faults : noFaults);
 }
+
+const isKind = (name: string): name is keyof typeof sagas => Object.hasOwn(sagas, name);
 
 async function firstTime(marker: string): Promise<boolean> {
   try {

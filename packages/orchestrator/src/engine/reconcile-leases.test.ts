@@ -45,7 +45,7 @@ async function putLease({ id, application, target }: Operation, changes: object)
       owner: `${installation}/${application}`,
       application,
       prefix,
-      holder: target,
+      holder: target ?? "",
       grant: "g",
       operation: id,
     },

@@ -1,7 +1,20 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Cluster, PlacementSpec } from "@baton/clusters";
-import type { Clock, DeployInput, DeployPorts, MigratePorts, RecordsPort } from "@baton/migration";
-import { AppError, type PrivateKey, type PublicKey, type StorageManifest } from "@baton/protocol";
+import type {
+  Clock,
+  DeployInput,
+  DeployPorts,
+  MigratePorts,
+  RecordsPort,
+  SourcePorts,
+} from "@baton/migration";
+import {
+  AppError,
+  type Operation,
+  type PrivateKey,
+  type PublicKey,
+  type StorageManifest,
+} from "@baton/protocol";
 import type { ProbeResult } from "@baton/storage";
 import { type Life, admitted } from "../engine/operation-life.ts";
 import type { Database } from "../records/database.ts";
@@ -35,11 +48,15 @@ export interface OperationPortsParams {
 }
 
 export interface OperationPorts {
-  readonly kind: "deploy" | "migrate";
+  readonly kind: Operation["kind"];
   readonly cold: boolean;
+  /** Its application was stopped when it began. */
+  readonly ofStopped: boolean;
   readonly application: string;
   readonly input: DeployInput;
-  readonly deployPorts: DeployPorts;
+  /* With the placements that the kind of operation names. */
+  readonly deployPorts: () => DeployPorts;
+  readonly sourcePorts: () => SourcePorts;
   readonly migratePorts: () => MigratePorts;
 }
 
@@ -82,20 +99,23 @@ export async function openOperationPorts(
     return admitted(await openPlacement(reach, id, operation), life);
   };
   const [target, source, record] = await Promise.all([
-    place(row.target),
+    row.target === null ? null : place(row.target),
     row.source === null ? null : place(row.source),
-    placements.find(row.target),
+    placements.find(row.target ?? row.source ?? ""),
   ]);
   const { storage } = record;
   const ends = { storage, source: row.from_cluster, target: row.to_cluster };
+  const pivot = async (committed: Promise<boolean>): Promise<void> => {
+    if (!(await committed))
+      throw new AppError("wrong-state", `cannot commit ${operation}: it is being taken back`);
+  };
   const records: RecordsPort = {
     raiseEpoch: (epoch) => changePlacements((own) => own.raiseEpoch(application, epoch)),
     mark: (moments) => operations.mark(operation, moments),
     saveReceipt: (receipt) => operations.saveReceipt(operation, receipt),
-    async commit(epoch) {
-      if (!(await operations.commit(operation, epoch)))
-        throw new AppError("wrong-state", `cannot commit ${operation}: it is being taken back`);
-    },
+    commit: (epoch) => pivot(operations.commit(operation, epoch)),
+    commitStop: () => pivot(operations.commitStop(operation)),
+    commitDelete: () => pivot(operations.commitDelete(operation)),
     saveFence: (fence, possibleLoss) => operations.saveFence(operation, fence, possibleLoss),
     saveReplica: (replica) => operations.saveReplica(operation, replica),
     restore: (epoch) => changePlacements((own) => own.restoreEpoch(application, epoch)),
@@ -105,12 +125,11 @@ export async function openOperationPorts(
     storage,
     application,
     owner,
-    probe: (signal) => params.probe(storage, row.to_cluster, signal),
+    probe: (signal) => params.probe(storage, record.cluster, signal),
   });
   const { signingKey, probeRecords } = params;
   const fence = openFence({ deployment: record, signingKey, probeRecords });
-  const deployPorts: DeployPorts = {
-    target,
+  const common = {
     // A store knows no term. Its token is the ETag: a lease write is planned and on record before it is sent (rule 7), and one that a later life
     // has overtaken finds another ETag.
     lease: admitted(lease, life),
@@ -119,16 +138,19 @@ export async function openOperationPorts(
     fence: fence && admitted(fence, life),
     replica: createReplicaPort(ends),
   };
+  const named = <T>(placement: T | null): T => {
+    if (placement === null)
+      throw new AppError("internal", `cannot ${kind} ${application}: the operation lacks a placement`);
+    return placement;
+  };
   return {
     kind,
     cold: row.cold,
+    ofStopped: row.of_stopped,
     application,
-    deployPorts,
-    migratePorts: () => {
-      if (source === null)
-        throw new AppError("internal", `cannot migrate ${application}: the operation names no source`);
-      return { ...deployPorts, source };
-    },
+    deployPorts: () => ({ ...common, target: named(target) }),
+    sourcePorts: () => ({ ...common, source: named(source) }),
+    migratePorts: () => ({ ...common, source: named(source), target: named(target) }),
     input: sagaInput(
       { strategy: row.strategy, knownEpoch: row.known_epoch, replicaMs: replicaMsOf(ends) },
       record,

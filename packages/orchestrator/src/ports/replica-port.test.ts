@@ -23,6 +23,7 @@ describe("a wait for a replica", () => {
     ["between clusters at one and the same", "b", "beside", 0],
     ["between others", "a", "d", 0],
     ["before there is a source", null, "b", 0],
+    ["to nowhere", "b", null, 0],
     ["to a cluster of a name that objects have by themselves", "a", "constructor", 0],
   ])("%s", (_, source, target, ms) => {
     expect(replicaMsOf({ storage, source, target })).toBe(ms);

@@ -11,12 +11,12 @@ interface Ends {
   readonly storage: StorageManifest;
   /** The clusters. */
   readonly source: string | null;
-  readonly target: string;
+  readonly target: string | null;
 }
 
 /** How long it may be waited that one end shows what was written at the other; 0 where both show the same at once. */
 export function replicaMsOf({ storage, source, target }: Ends): number {
-  if (source === null) return 0;
+  if (source === null || target === null) return 0;
   const ends = [source, target];
   const isLate = ends.some((cluster) => isReplica(storage, cluster));
   const [at, to] = ends.map((cluster) => new URL(placeOn(storage, cluster).endpoint).href);
@@ -35,7 +35,7 @@ export function replicaMsOf({ storage, source, target }: Ends): number {
 export function createReplicaPort(ends: Ends): ReplicaPort | null {
   const { storage, source, target } = ends;
   const deadlineMs = replicaMsOf(ends);
-  if (source === null || deadlineMs === 0) return null;
+  if (source === null || target === null || deadlineMs === 0) return null;
   const open = async (cluster: string) => {
     const place = placeOn(storage, cluster);
     const accessKey = await readDataKey(storage, cluster);

@@ -44,7 +44,7 @@ describe("the catalog", () => {
   it("lets a storage change once its last placement is retired", async () => {
     const application = await bed.declare();
     const { storage: name } = await bed.catalog.application(application);
-    const { id, target } = await bed.insert({ kind: "deploy", application, to: "harbor-a" });
+    const { id, target } = await bed.begin({ kind: "deploy", application, to: "harbor-a" });
     const changed = { ...storageManifest(name), settleMs: 1 };
     await expect(bed.catalog.putStorage(changed)).rejects.toMatchObject({ code: "in-use" });
     await bed.operations.end(id, { state: "rolled-back", reason: { code: "internal", detail: "" } });
@@ -141,7 +141,7 @@ describe("the catalog", () => {
     const books = databaseManifest("books");
     await bed.catalog.putDatabase(books);
     await bed.catalog.putApplication(manifest);
-    const { target } = await bed.insert({ kind: "deploy", application, to: "harbor-a" });
+    const { target } = await bed.begin({ kind: "deploy", application, to: "harbor-a" });
     expect(await bed.placements.find(target)).toMatchObject({ database: books });
     const moved = { ...books, url: "postgres://elsewhere/books" };
     await bed.catalog.putDatabase(books);

@@ -1,7 +1,7 @@
 import { AppError } from "@baton/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RecordsBed, openRecordsBed } from "../fixtures/records-bed.ts";
-import { sagas } from "./new-operation.ts";
+import { deleteSaga, sagas, tableOf } from "./new-operation.ts";
 
 let bed: RecordsBed;
 beforeAll(async () => {
@@ -12,7 +12,7 @@ afterAll(() => bed.end());
 describe("a new operation", () => {
   it("has everything that it needs before it runs", async () => {
     const { application, target } = await bed.deployed();
-    const operation = await bed.insert({ kind: "migrate", application, to: "harbor-b" }, "night-shift");
+    const operation = await bed.begin({ kind: "migrate", application, to: "harbor-b" }, "night-shift");
     expect(operation).toMatchObject({
       kind: "migrate",
       startedBy: "night-shift",
@@ -38,7 +38,7 @@ describe("a new operation", () => {
       ...manifest,
       workload: { ...manifest.workload, command: ["another"] },
     });
-    const { target } = await bed.insert({ kind: "migrate", application, to: "harbor-b" });
+    const { target } = await bed.begin({ kind: "migrate", application, to: "harbor-b" });
     expect((await bed.placements.find(target)).manifest).toEqual(manifest);
   });
 
@@ -127,5 +127,91 @@ describe("a new operation", () => {
     }
     expect(await bed.operations.list(fresh)).toEqual([]);
     expect(await bed.operations.list(served)).toHaveLength(1);
+  });
+});
+
+describe("an operation on what is there", () => {
+  const names = (table: { readonly steps: readonly { readonly name: string }[] }) =>
+    table.steps.map(({ name }) => name);
+  const endOf = async (id: string) => bed.operations.end(id, { state: "committed" });
+  async function stopped() {
+    const deployed = await bed.deployed();
+    const { id } = await bed.insert({ kind: "stop", application: deployed.application });
+    await bed.operations.commitStop(id);
+    await endOf(id);
+    return deployed;
+  }
+
+  it.each(["stop", "delete"] as const)("%s ends its placement and starts none", async (kind) => {
+    const { application, target, ...deployed } = await bed.deployed();
+    const operation = await bed.insert({ kind, application });
+    expect(operation).toMatchObject({
+      from: "harbor-a",
+      to: null,
+      source: target,
+      target: null,
+      epochBefore: 1,
+    });
+    expect(operation.strategy).toBe("give-up");
+    expect(names(operation)).toEqual(names(sagas[kind]));
+    const placements = await bed.database
+      .selectFrom("placements")
+      .selectAll()
+      .where("application", "=", application)
+      .execute();
+    expect(placements.map(({ id, deployment }) => [id, deployment])).toEqual([
+      [target, expect.any(String) as string],
+    ]);
+    expect(deployed.kind).toBe("deploy");
+  });
+
+  it("start starts the placement that is there, also where nobody stopped it", async () => {
+    for (const { application, target } of [await stopped(), await bed.deployed()])
+      expect(await bed.insert({ kind: "start", application })).toMatchObject({
+        from: null,
+        to: "harbor-a",
+        source: null,
+        target,
+        strategy: null,
+      });
+  });
+
+  it("deletes what is stopped by another table", async () => {
+    const { application } = await stopped();
+    const operation = await bed.insert({ kind: "delete", application });
+    expect(names(operation)).toEqual(names(deleteSaga(true)));
+    expect(names(tableOf({ kind: "delete" }))).not.toEqual(names(operation));
+  });
+
+  it("asks to start first where it is stopped, and to deploy first where it is not there", async () => {
+    const { application } = await stopped();
+    for (const kind of ["deploy", "migrate"] as const)
+      await expect(bed.insert({ kind, application, to: "harbor-b" })).rejects.toMatchObject({
+        code: "application-stopped",
+        message: `cannot ${kind} ${application}: it is stopped on harbor-a; start it first`,
+      });
+    await expect(bed.insert({ kind: "stop", application })).rejects.toMatchObject({
+      code: "application-stopped",
+      message: `cannot stop ${application}: it is stopped on harbor-a already`,
+    });
+    const fresh = await bed.declare();
+    for (const kind of ["stop", "start", "delete"] as const)
+      await expect(bed.insert({ kind, application: fresh })).rejects.toMatchObject({
+        code: "not-deployed",
+        message: `cannot ${kind} ${fresh}: it is not deployed`,
+      });
+  });
+
+  it("leaves the name to another deploy, and refuses to delete again", async () => {
+    const { application, target } = await bed.deployed();
+    const { id } = await bed.insert({ kind: "delete", application });
+    await bed.operations.commitDelete(id);
+    await bed.placements.retire(target);
+    await endOf(id);
+    await expect(bed.insert({ kind: "delete", application })).rejects.toMatchObject({ code: "not-deployed" });
+    const again = await bed.begin({ kind: "deploy", application, to: "harbor-a" });
+    expect(again).toMatchObject({ source: null, epochBefore: null });
+    expect(again.target).not.toBe(target);
+    expect(await bed.operations.list(application)).toHaveLength(3);
   });
 });

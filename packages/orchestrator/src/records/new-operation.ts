@@ -6,7 +6,16 @@ import {
   newPlacementId,
   usualStopPolicy,
 } from "@baton/protocol";
-import { type Saga, deploy, migrate, migrateCold } from "@baton/migration";
+import {
+  type Saga,
+  deleteServing,
+  deleteStopped,
+  deploy,
+  migrate,
+  migrateCold,
+  start,
+  stop,
+} from "@baton/migration";
 import type { Transaction } from "kysely";
 import type { Catalog } from "./catalog.ts";
 import type { Database } from "./database.ts";
@@ -15,19 +24,32 @@ import type { Schema } from "./schema.ts";
 
 type Table = Pick<Saga<never, never>, "name" | "steps">;
 
-export const sagas: Readonly<Record<OperationRequest["kind"], Table>> = { deploy, migrate };
+export const sagas: Readonly<Record<OperationRequest["kind"], Table>> = {
+  deploy,
+  migrate,
+  stop,
+  start,
+  delete: deleteServing,
+};
 
 export const migrateSaga = (cold: boolean): typeof migrate => (cold ? migrateCold : migrate);
 
-export const tableOf = (of: {
-  readonly kind: OperationRequest["kind"];
-  readonly cold?: boolean | undefined;
-}): Table => (of.kind === "migrate" ? migrateSaga(of.cold === true) : sagas[of.kind]);
+export const deleteSaga = (ofStopped: boolean): typeof deleteStopped =>
+  ofStopped ? deleteStopped : deleteServing;
+
+export function tableOf(
+  { kind, cold = false }: { readonly kind: OperationRequest["kind"]; readonly cold?: boolean | undefined },
+  ofStopped = false,
+): Table {
+  if (kind === "migrate") return migrateSaga(cold);
+  return kind === "delete" ? deleteSaga(ofStopped) : sagas[kind];
+}
 
 /**
  * Writes an operation with everything it will need, in one transaction; the insert takes the application's lock.
  *
- * @throws `unknown-application`, `unknown-cluster`, `same-cluster`, `already-deployed`, `not-deployed`, `operation-open`, `operation-halted`.
+ * @throws `unknown-application`, `unknown-cluster`, `same-cluster`, `already-deployed`, `not-deployed`, `application-stopped`, `operation-open`,
+ * `operation-halted`.
  */
 export async function insertOperation(
   database: Database,
@@ -36,14 +58,14 @@ export async function insertOperation(
   startedBy: string,
 ): Promise<string> {
   const manifest = await catalog.application(request.application);
-  await catalog.cluster(request.to);
+  if ("to" in request) await catalog.cluster(request.to);
   const storage = await catalog.storage(manifest.storage);
   const at = manifest.database === undefined ? null : await catalog.database(manifest.database);
   const id = newOperationId();
   await database.transaction().execute(async (transaction) => {
     const application = await transaction
       .selectFrom("applications")
-      .select(["epoch", "highest_epoch", "halted_reason", "placement"])
+      .select(["epoch", "highest_epoch", "halted_reason", "placement", "stopped"])
       .where("name", "=", request.application)
       .forUpdate()
       .executeTakeFirstOrThrow();
@@ -53,8 +75,9 @@ export async function insertOperation(
       .select(["id", "cluster", "deployment"])
       .where("id", "=", application.placement)
       .executeTakeFirst();
-    assertPossible(request, serving?.cluster);
+    assertPossible(request, serving?.cluster, application.stopped);
 
+    const { source, target } = placesOf(request, serving);
     const deploymentId = serving?.deployment ?? newDeploymentId();
     if (serving === undefined)
       await transaction
@@ -67,11 +90,11 @@ export async function insertOperation(
           database: at === null ? null : JSON.stringify(at),
         })
         .execute();
-    const target = newPlacementId();
-    await transaction
-      .insertInto("placements")
-      .values({ id: target, application: request.application, deployment: deploymentId, cluster: request.to })
-      .execute();
+    if ("to" in request && target !== null)
+      await transaction
+        .insertInto("placements")
+        .values({ ...target, application: request.application, deployment: deploymentId })
+        .execute();
     await transaction
       .insertInto("operations")
       .values({
@@ -79,16 +102,18 @@ export async function insertOperation(
         kind: request.kind,
         application: request.application,
         deployment: deploymentId,
-        source: serving?.id ?? null,
-        target,
-        from_cluster: serving?.cluster ?? null,
-        to_cluster: request.to,
+        source: source?.id ?? null,
+        target: target?.id ?? null,
+        from_cluster: source?.cluster ?? null,
+        to_cluster: target?.cluster ?? null,
+        of_stopped: application.stopped,
         known_epoch: application.highest_epoch,
         epoch_before: serving === undefined ? null : application.epoch,
         strategy:
-          request.kind === "migrate"
-            ? (request.strategy ?? (manifest.stop ?? usualStopPolicy).strategy)
-            : null,
+          source === null || application.stopped
+            ? null
+            : (("strategy" in request ? request.strategy : undefined) ??
+              (manifest.stop ?? usualStopPolicy).strategy),
         cold: request.kind === "migrate" && request.cold === true,
         plan: request.plan ?? null,
         ledger: JSON.stringify(emptyLedger),
@@ -98,7 +123,7 @@ export async function insertOperation(
     await transaction
       .insertInto("steps")
       .values(
-        tableOf(request).steps.map(({ name, pivot }, position) => ({
+        tableOf(request, application.stopped).steps.map(({ name, pivot }, position) => ({
           operation: id,
           position,
           name,
@@ -110,20 +135,40 @@ export async function insertOperation(
   return id;
 }
 
-/** @param on where the application serves now. */
-function assertPossible({ kind, application, to }: OperationRequest, on: string | undefined): void {
-  if (kind === "deploy" && on !== undefined)
-    throw new AppError(
-      "already-deployed",
-      `cannot deploy ${application}: it runs on ${on}; migrate it instead`,
-    );
-  if (kind === "migrate" && on === undefined)
-    throw new AppError("not-deployed", `cannot migrate ${application}: it is not deployed; deploy it first`);
-  if (kind === "migrate" && on === to)
-    throw new AppError(
-      "same-cluster",
-      `cannot migrate ${application} to ${to}: it is there already; choose another cluster`,
-    );
+interface Place {
+  readonly id: string;
+  readonly cluster: string;
+}
+
+/** Which placement the operation ends, and which it starts: a new one, or the very one that is there. */
+function placesOf(
+  request: OperationRequest,
+  present: Place | undefined,
+): { readonly source: Place | null; readonly target: Place | null } {
+  if ("to" in request)
+    return { source: present ?? null, target: { id: newPlacementId(), cluster: request.to } };
+  return request.kind === "start"
+    ? { source: null, target: present ?? null }
+    : { source: present ?? null, target: null };
+}
+
+/** @param on where the application is now, running or stopped. */
+function assertPossible(request: OperationRequest, on: string | undefined, isStopped: boolean): void {
+  const { kind, application } = request;
+  const cannot = `cannot ${kind} ${application}`;
+  if (on === undefined) {
+    if (kind === "deploy") return;
+    const first = kind === "migrate" ? "; deploy it first" : "";
+    throw new AppError("not-deployed", `${cannot}: it is not deployed${first}`);
+  }
+  if (isStopped && kind === "stop")
+    throw new AppError("application-stopped", `${cannot}: it is stopped on ${on} already`);
+  if (isStopped && "to" in request)
+    throw new AppError("application-stopped", `${cannot}: it is stopped on ${on}; start it first`);
+  if (kind === "deploy")
+    throw new AppError("already-deployed", `${cannot}: it runs on ${on}; migrate it instead`);
+  if (kind === "migrate" && on === request.to)
+    throw new AppError("same-cluster", `${cannot} to ${on}: it is there already; choose another cluster`);
 }
 
 async function assertUnlocked(

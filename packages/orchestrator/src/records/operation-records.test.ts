@@ -53,12 +53,55 @@ describe("commit and rollback", () => {
   });
 });
 
+describe("the pivots of what starts nothing", () => {
+  const begun = async (kind: "stop" | "delete") => {
+    const { application } = await bed.deployed();
+    return bed.insert({ kind, application });
+  };
+
+  it("leave a stopped application its placement, and no route", async () => {
+    const { id, application, source } = await begun("stop");
+    expect([await bed.operations.commitStop(id), await bed.operations.commitStop(id)]).toEqual([true, true]);
+    const { placement, url, epoch } = await bed.placements.route(application);
+    expect({ placement, url, epoch }).toEqual({ placement: source, url: null, epoch: 1 });
+    await bed.operations.end(id, { state: "committed" });
+    const start = await bed.insert({ kind: "start", application });
+    await bed.operations.commit(start.id, 2);
+    expect(await bed.placements.route(application)).toMatchObject({ placement: source, epoch: 2 });
+    await bed.operations.end(start.id, { state: "committed" });
+    await expect(bed.insert({ kind: "stop", application })).resolves.toMatchObject({ state: "open" });
+  });
+
+  it("leave a deleted one nothing but its epoch", async () => {
+    const { id, application } = await begun("delete");
+    expect(await bed.operations.commitDelete(id)).toBe(true);
+    expect(await bed.placements.route(application)).toEqual({
+      application,
+      url: null,
+      placement: null,
+      cluster: null,
+      epoch: 1,
+    });
+  });
+
+  it("come too late where everything is taken back", async () => {
+    for (const kind of ["stop", "delete"] as const) {
+      const { id, application, source } = await begun(kind);
+      await bed.operations.beginRollback(id, reason);
+      expect(await bed.operations.commitStop(id)).toBe(false);
+      expect(await bed.operations.commitDelete(id)).toBe(false);
+      expect(await bed.placements.route(application)).toMatchObject({ placement: source });
+    }
+  });
+});
+
 describe("a life that is over", () => {
   const late: Record<string, (records: OperationRecords, id: string) => Promise<unknown>> = {
     setStep: (records, id) => records.setStep(id, "stop", "done", null),
     mark: (records, id) => records.mark(id, { stopSentAt: "2026-01-01T00:00:00Z" }),
     saveReceipt: async (records, id) => {
-      const { application, target: placement } = await operationOf(id);
+      const { application, target } = await operationOf(id);
+      const placement = target ?? "";
       return records.saveReceipt(
         id,
         await (await createSigner()).sign({ application, operation: id, placement }),

@@ -8,7 +8,7 @@ import type {
   ReplicaRecord,
 } from "@baton/protocol";
 import type { RecordedError, SagaEnd, VerifiedReceipt } from "@baton/migration";
-import { type Kysely, type Selectable, sql } from "kysely";
+import { type Kysely, type Selectable, type Updateable, sql } from "kysely";
 import type { Database } from "./database.ts";
 import { lastDecision } from "./decisions.ts";
 import type { OperationRowState, Schema, StoredReceipt } from "./schema.ts";
@@ -357,8 +357,25 @@ export class OperationRecords {
     if (rows === 0n && this.#term !== null) throw new StaleTerm(operation);
   }
 
-  /** The pivot: placement, epoch and the operation's state change together, or not at all. Idempotent. @returns whether it has happened. */
-  async commit(operation: string, epoch: number): Promise<boolean> {
+  /* The pivots: the application and the operation's state change together, or not at all. Idempotent. They return whether it has happened. */
+
+  /** Its target serves, in this epoch. */
+  commit(operation: string, epoch: number): Promise<boolean> {
+    return this.#pivot(operation, ({ target }) => ({ placement: target, epoch, stopped: false }));
+  }
+
+  commitStop(operation: string): Promise<boolean> {
+    return this.#pivot(operation, () => ({ stopped: true }));
+  }
+
+  commitDelete(operation: string): Promise<boolean> {
+    return this.#pivot(operation, () => ({ placement: null, stopped: false }));
+  }
+
+  #pivot(
+    operation: string,
+    change: (row: { readonly target: string | null }) => Updateable<Schema["applications"]>,
+  ): Promise<boolean> {
     return this.change(operation, async (transaction) => {
       const row = await transaction
         .updateTable("operations")
@@ -371,7 +388,7 @@ export class OperationRecords {
       if (row === undefined) return false;
       await transaction
         .updateTable("applications")
-        .set({ placement: row.target, epoch, updated_at: sql<Date>`now()` })
+        .set({ ...change(row), updated_at: sql<Date>`now()` })
         .where("name", "=", row.application)
         .execute();
       return true;

@@ -45,7 +45,7 @@ describe("epochs", () => {
   it("are those of applications that may have a lease, each with the storage of its last deployment", async () => {
     const fresh = await bed.declare();
     expect(await epochs(fresh)).toBeUndefined();
-    const first = await bed.insert({ kind: "deploy", application: fresh, to: "harbor-a" });
+    const first = await bed.begin({ kind: "deploy", application: fresh, to: "harbor-a" });
     expect(await epochs(fresh)).toBeUndefined();
     await bed.placements.raiseEpoch(fresh, 1);
     await bed.operations.end(first.id, { state: "rolled-back", reason: { code: "internal", detail: "" } });
@@ -70,6 +70,9 @@ describe("the placements that serve from a storage", () => {
     expect(await bed.placements.servingFrom(storage.name)).toEqual([{ ...at, operation: move.id }]);
     await bed.operations.end(move.id, { state: "rolled-back", reason: { code: "internal", detail: "" } });
     expect(await bed.placements.servingFrom(storage.name)).toEqual([{ ...at, operation: null }]);
+    const stop = await bed.insert({ kind: "stop", application });
+    await bed.operations.commitStop(stop.id);
+    expect(await bed.placements.servingFrom(storage.name)).toEqual([]);
   });
 });
 
@@ -78,7 +81,7 @@ describe("a route", () => {
     const application = await bed.declare();
     const nowhere = { application, url: null, placement: null, cluster: null, epoch: 0 };
     expect(await bed.placements.route(application)).toEqual(nowhere);
-    const { id, target } = await bed.insert({ kind: "deploy", application, to: "harbor-b" });
+    const { id, target } = await bed.begin({ kind: "deploy", application, to: "harbor-b" });
     await bed.placements.pinKey(target, (await createKeyPair()).publicKey, "http://127.0.0.1:7");
     expect(await bed.placements.route(application)).toEqual(nowhere);
     await bed.operations.commit(id, 1);

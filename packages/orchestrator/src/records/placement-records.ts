@@ -126,6 +126,7 @@ export class PlacementRecords {
         "applications.placement",
         "placements.cluster",
         "placements.application_url",
+        "applications.stopped",
       ])
       .where("applications.name", "=", application)
       .executeTakeFirst();
@@ -136,7 +137,7 @@ export class PlacementRecords {
       );
     return {
       application,
-      url: row.application_url,
+      url: row.stopped ? null : row.application_url,
       placement: row.placement,
       cluster: row.cluster,
       epoch: row.epoch,
@@ -163,6 +164,7 @@ export class PlacementRecords {
           .as("operation"),
       ])
       .where(sql<string>`deployments.storage ->> 'name'`, "=", storage)
+      .where("applications.stopped", "=", false)
       .orderBy("applications.name")
       .execute();
   }

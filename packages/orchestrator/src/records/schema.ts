@@ -8,7 +8,14 @@ import type {
   FenceRecord,
   ReplicaRecord,
 } from "@baton/protocol";
-import type { Decision, PublicKey, StepState, StopStrategy, StorageManifest } from "@baton/protocol";
+import type {
+  Decision,
+  Operation,
+  PublicKey,
+  StepState,
+  StopStrategy,
+  StorageManifest,
+} from "@baton/protocol";
 import type { ColumnType, Generated } from "kysely";
 
 /** JSON columns are read as objects and written as text. */
@@ -39,6 +46,7 @@ export interface Schema {
     epoch: Generated<number>;
     highest_epoch: Generated<number>;
     placement: string | null;
+    stopped: Generated<boolean>;
     halted_reason: string | null;
     updated_at: Moment;
   };
@@ -62,13 +70,14 @@ export interface Schema {
   };
   operations: {
     id: string;
-    kind: "deploy" | "migrate";
+    kind: Operation["kind"];
     application: string;
     deployment: string;
     source: string | null;
-    target: string;
+    target: string | null;
     from_cluster: string | null;
-    to_cluster: string;
+    to_cluster: string | null;
+    of_stopped: Generated<boolean>;
     state: Generated<OperationRowState>;
     reason: string | null;
     known_epoch: number;
