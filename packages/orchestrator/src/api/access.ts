@@ -22,6 +22,9 @@ export const access: Readonly<Record<string, Role | "anyone">> = {
   "POST /v1/storages/:name/rotate": "admin",
   "POST /v1/storages/:name/inventory": "admin",
 
+  "GET /v1/databases": "viewer",
+  "PUT /v1/databases/:name": "admin",
+
   "GET /v1/applications": "viewer",
   "PUT /v1/applications/:name": "admin",
   "GET /v1/applications/:name/route": "viewer",
