@@ -1,8 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
 import {
+  type Adoption,
+  type AdoptionRequest,
   AppError,
   type AuditEntry,
   accepts,
+  adoptionSchema,
   type DecisionRequest,
   type Explanation,
   type SignedReceipt,
@@ -40,6 +43,8 @@ const answerMs = 30_000;
 const applyMs = 120_000;
 /** A probe takes seconds, an in-flight bound minutes. */
 const probeMs = 240_000;
+/** What had begun with the old keys is outwaited, and everything is listed. */
+const adoptMs = 900_000;
 const livezMs = 2_000;
 /** The longest single poll; the orchestrator allows 30 s. */
 const pollMs = 25_000;
@@ -95,6 +100,8 @@ export interface BatonClient {
   rotateKeys(name: string, request: RotationRequest, signal?: AbortSignal): Promise<Rotation>;
   /** Everything below the storage's prefix; `save` is a file of the orchestrator's machine. */
   takeInventory(name: string, request: InventoryRequest, signal?: AbortSignal): Promise<Inventory>;
+  /** Takes minutes. Idempotent until it has succeeded. */
+  adoptLease(name: string, request: AdoptionRequest, signal?: AbortSignal): Promise<Adoption>;
   removeStorage(name: string, signal?: AbortSignal): Promise<void>;
   /** Not idempotent: after an answer that got lost the token cannot be told any more, and the error says so. */
   createToken(request: TokenRequest, signal?: AbortSignal): Promise<NewToken>;
@@ -227,6 +234,12 @@ export function createBatonClient({ url, token, outageMs = 60_000 }: BatonClient
       const path = `${pathOfStorage(name)}/inventory`;
       const result = await call("POST", path, { body, deadlineMs: probeMs, signal });
       return parseAnswer(inventorySchema, contentOf(result, url));
+    },
+
+    async adoptLease(name, body, signal) {
+      const path = `${pathOfStorage(name)}/adopt`;
+      const result = await call("POST", path, { body, deadlineMs: adoptMs, signal });
+      return parseAnswer(adoptionSchema, contentOf(result, url));
     },
 
     removeStorage: (name, signal) => remove(pathOfStorage(name), signal),

@@ -293,6 +293,39 @@ credentials: {control: {file: c.json}, data: {file: d.json}}
     expect(server.bodies.at(-1)).toEqual({});
   });
 
+  it("adopts a lease, naming the files of the writer's keys and never sending them", async () => {
+    server.answers.set("POST /v1/storages/harbor/adopt", {
+      id: "op-00000000000000000001",
+      storage: "harbor",
+      application: "ledger",
+      from: "them/ledger",
+      epoch: 4,
+      fences: [],
+      by: "bootstrap",
+      reason: "the old cluster is gone",
+      adoptedAt: "2026-01-01T00:00:00.000Z",
+    });
+    const asked = [
+      "storage",
+      "adopt",
+      "harbor",
+      "--application",
+      "ledger",
+      "--reason",
+      "the old cluster is gone",
+    ];
+    const { status, stdout } = await baton([...asked, "--writer-key", "a.json", "b.json"]);
+    expect({ status, next: stdout.includes("next: baton deploy ledger") }).toEqual({ status: 0, next: true });
+    expect(stdout).toContain(
+      "the lease of storage harbor was them/ledger's and is ledger's now, fenced, in epoch 4",
+    );
+    const writers = ["a.json", "b.json"].map((file) => ({ file: join(process.cwd(), file) }));
+    expect(server.bodies).toEqual([{ application: "ledger", writers, reason: "the old cluster is gone" }]);
+    const without = await baton(asked);
+    expect(without.status).not.toBe(0);
+    expect(server.bodies).toHaveLength(1);
+  });
+
   it("fails where a running application was not handed its new key", async () => {
     const error = { code: "agent-unreachable", detail: "cannot reach the agent: no answer" };
     const at = { application: "ledger", placement: newPlacementId(), cluster: "harbor-a" };

@@ -1,5 +1,6 @@
 import { type StopStrategy, roles } from "@baton/protocol";
 import { Command, Option } from "commander";
+import { adoptLease } from "./commands/adopt.ts";
 import { apply } from "./commands/apply.ts";
 import { compareInventories, takeInventory } from "./commands/inventory.ts";
 import {
@@ -254,6 +255,21 @@ function addStorageCommands(
     .option("--old <file>", "the old pair, as JSON, on the orchestrator's machine: it must be refused by now")
     .action(async (name: string, _options, command: Command) =>
       setStatus(await rotateKeys(context, name, command.optsWithGlobals())),
+    );
+  storage
+    .command("adopt")
+    .description(
+      "take on the lease of another orchestrator: every key of its writer is disabled for good, with proof, first",
+    )
+    .argument("<name>")
+    .requiredOption("--application <name>", "whose lease it becomes")
+    .requiredOption(
+      "--writer-key <files...>",
+      "each pair by which the writer reaches the storage, as JSON, on the orchestrator's machine",
+    )
+    .requiredOption("--reason <text>", "why; it is kept")
+    .action((name: string, _options, command: Command) =>
+      adoptLease(context, name, command.optsWithGlobals()),
     );
   storage
     .command("inventory")

@@ -63,6 +63,22 @@ describe("deploy", () => {
     expect(world.target.effects.execs).toBe(0);
   });
 
+  it("takes on a lease that was adopted, and none that was fenced in another epoch", async () => {
+    for (const [adoptedEpoch, state] of [
+      [1, "committed"],
+      [2, "rolled-back"],
+    ] as const) {
+      const world = createFakeWorld();
+      await world.serveOnSource();
+      await world.source.die();
+      world.wasServing = false;
+      await world.rewriteLease({ state: "fenced" });
+      const { end } = await deployIn(world, { ...input, knownEpoch: 1, adoptedEpoch });
+      expect(end.state).toBe(state);
+      expect(world.lease()?.epoch).toBe(adoptedEpoch === 1 ? 2 : 1);
+    }
+  });
+
   it("refuses when a lease that is known is missing (safety rule 8)", async () => {
     const world = createFakeWorld();
     const { end } = await deployIn(world, { ...input, knownEpoch: 3 });

@@ -67,7 +67,8 @@ async function planHandOver({ input, operation, ports, signal }: Ctx): Promise<P
     );
   const grant = newNonce();
   const to = { owner: ports.lease.owner, holder: ports.target.placement, grant, operation };
-  if (current !== null && current.lease.state !== "stopped")
+  const isAdopted = current?.lease.state === "fenced" && current.lease.epoch === input.adoptedEpoch;
+  if (current !== null && current.lease.state !== "stopped" && !isAdopted)
     throw new AppError(
       "lease-mismatch",
       `cannot deploy ${input.application}: its lease is ${current.lease.state}, held by ${current.lease.holder}`,

@@ -178,4 +178,6 @@ export interface DeployInput {
   readonly stop: StopPolicy;
   /** The highest epoch in the records when the operation began; 0 when the application never had a lease. */
   readonly knownEpoch: number;
+  /** Of the lease when it was adopted last, its writer shut out with proof; 0 when it never was. */
+  readonly adoptedEpoch: number;
 }

@@ -34,7 +34,7 @@ export async function explainOperation(
   if (first === undefined) throw new AppError("internal", `cannot explain ${id}: it has no placement`);
   const { strategy, from, to } = operation;
   const replicaMs = replicaMsOf({ storage: first.record.storage, source: from, target: to });
-  const input = sagaInput({ strategy, knownEpoch: 0, replicaMs }, first.record);
+  const input = sagaInput({ strategy, knownEpoch: 0, adoptedEpoch: 0, replicaMs }, first.record);
   const [places, { lease, trouble }] = await Promise.all([
     Promise.all(
       (isOver ? [] : records).map(async ({ part, record }) =>

@@ -16,8 +16,12 @@ import { reconcileLeases } from "./engine/reconcile-leases.ts";
 import { repeat } from "./engine/repeat.ts";
 import { sweep } from "./engine/sweep.ts";
 import { createOperationService } from "./operation-service.ts";
-import { openOperationPorts, openPlacement } from "./ports/operation-ports.ts";
+import { createForeignKeys } from "./ports/foreign-keys.ts";
+import { openIdentities } from "./ports/identities.ts";
+import { openOperationPorts, openPlacement, ownerOf } from "./ports/operation-ports.ts";
+import { inFlightSubject } from "./ports/probe-binding.ts";
 import { startEmbeddedPostgres } from "./postgres/embedded-postgres.ts";
+import { AdoptionRecords } from "./records/adoption-records.ts";
 import { AuditRecords } from "./records/audit-records.ts";
 import { Catalog } from "./records/catalog.ts";
 import { openDatabase } from "./records/database.ts";
@@ -27,6 +31,7 @@ import { PlacementRecords } from "./records/placement-records.ts";
 import { ProbeRecords } from "./records/probe-records.ts";
 import { TokenRecords } from "./records/token-records.ts";
 import { handOverKeys } from "./storages/hand-over-keys.ts";
+import { adoptLease } from "./storages/adopt-lease.ts";
 import { createStorageService } from "./storages/storage-service.ts";
 import { StorageProbes } from "./storages/storage-probes.ts";
 import { openStateDirectory, writeFileDurably } from "./state-directory.ts";
@@ -153,6 +158,22 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
               (await openPlacement(reach, placement, newOperationId())).replaceKey(epoch, signal),
           }),
       }),
+      adopt: async (name, request, by) => {
+        await catalog.application(request.application);
+        const storage = await catalog.storage(name);
+        return adoptLease({
+          storage,
+          owner: ownerOf(installation, request.application),
+          request,
+          by,
+          keys: createForeignKeys({
+            storage,
+            identities: openIdentities(storage, signingKey),
+            inFlightMs: async () => (await probeRecords.inFlight(inFlightSubject(storage)))?.ms ?? null,
+          }),
+          records: new AdoptionRecords(database),
+        });
+      },
       apply: (manifest) => applyManifest({ catalog, openCluster, probes }, manifest),
       route: (application) => placements.route(application),
       operations: createOperationService({

@@ -43,6 +43,7 @@ export type {
 export type { StepRecord, StepState } from "./operation.ts";
 export { type Finding, findingSchema } from "./finding.ts";
 export { type Plan, type PlannedHandover, type PlannedStep, planSchema } from "./plan.ts";
+export { type Adoption, type AdoptionRequest, adoptionRequestSchema, adoptionSchema } from "./adoption.ts";
 export type { ReplicaRecord } from "./replica-record.ts";
 export { inventoryRequestSchema, probeRequestSchema, rotationRequestSchema } from "./storage-view.ts";
 export { rotationSchema, storageViewSchema } from "./storage-view.ts";

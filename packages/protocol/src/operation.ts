@@ -106,7 +106,7 @@ export const downtimeLedgerSchema = strictObject({
 export type DowntimeLedger = v.InferOutput<typeof downtimeLedgerSchema>;
 
 /** What was done to a placement's key to the bucket, and what was seen then. */
-const keyFenceSchema = strictObject({
+export const keyFenceSchema = strictObject({
   identity: v.string(),
   disabledAt: moment,
   /** For each endpoint, after how many tries it refused the key for good. */

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { claimPrefix } from "./claims.ts";
+import { adoptClaim, claimPrefix } from "./claims.ts";
 import { type MemoryBucket, createMemoryBucket } from "./memory-bucket.ts";
 import { createTestClock } from "./test-clock.ts";
 
@@ -20,6 +20,49 @@ const claim = (prefix: string, application = "ledger", owner = "baton-1"): Promi
   });
 const refusedWith = (code: string): unknown => expect.objectContaining({ code });
 const claimed = (): unknown => JSON.parse(bucket.commits.at(-1)?.body ?? "null");
+
+describe("adoptClaim", () => {
+  const adopt = (from: string, prefix = "a/") =>
+    adoptClaim({
+      store: bucket.open(),
+      prefix,
+      from,
+      owner: "baton-2",
+      application: "shop",
+      deadlineMs: 10_000,
+      clock: createTestClock(),
+    });
+  const ours = { prefix: "a/", owner: "baton-2", application: "shop" };
+
+  it("puts ours in the place of another owner's, beside all others, and once only", async () => {
+    await claim("a/");
+    await claim("b/", "other", "baton-3");
+    await adopt("baton-1");
+    const claims = [{ prefix: "b/", owner: "baton-3", application: "other" }, ours];
+    expect(claimed()).toEqual({ version: 1, claims });
+    const writes = bucket.commits.length;
+    await adopt("baton-1");
+    expect(bucket.commits).toHaveLength(writes);
+  });
+
+  it("makes one where there is none", async () => {
+    await adopt("baton-1");
+    expect(claimed()).toEqual({ version: 1, claims: [ours] });
+  });
+
+  it("refuses a claim that is a third one's, and one that overlaps", async () => {
+    await claim("a/", "ledger", "baton-3");
+    await expect(adopt("baton-1")).rejects.toEqual(refusedWith("lease-foreign"));
+    await expect(adopt("baton-1", "a/b/")).rejects.toEqual(refusedWith("storage-overlap"));
+  });
+
+  it("looks again when somebody else changed the claims", async () => {
+    await claim("a/");
+    bucket.inject({ kind: "unclear", write: "applied" });
+    await adopt("baton-1");
+    expect(claimed()).toEqual({ version: 1, claims: [ours] });
+  });
+});
 
 describe("claimPrefix", () => {
   it("keeps the claims of many applications beside each other", async () => {

@@ -48,6 +48,31 @@ export async function claimPrefix(params: {
   });
 }
 
+/**
+ * Makes another owner's claim of this very prefix ours, after its lease was adopted; again changes nothing. Where there is none, it is made.
+ *
+ * @throws AppError as {@link claimPrefix}, also when the claim is neither `from`'s nor ours.
+ */
+export async function adoptClaim(
+  params: Parameters<typeof claimPrefix>[0] & { readonly from: string },
+): Promise<void> {
+  const { store, prefix, owner, application, from } = params;
+  const claim = { prefix, owner, application };
+  await untilDefinite(params, `adopt the claim of "${prefix}"`, async (timeoutMs) => {
+    const object = await store.get({ key: claimsKey, timeoutMs: timeoutMs() });
+    const claims = readClaims(object).filter((one) => one.prefix !== prefix || one.owner !== from);
+    if (object === null || isClaimed(claims, claim)) return "gone";
+    const put = await store.put({
+      key: claimsKey,
+      body: JSON.stringify({ version: 1, claims: [...claims, claim] }),
+      condition: { kind: "match", etag: object.etag },
+      timeoutMs: timeoutMs(),
+    });
+    return put.kind === "stored" ? "adopted" : "again";
+  });
+  await claimPrefix(params);
+}
+
 function isClaimed(claims: readonly Claim[], claim: Claim): boolean {
   const other = claims.find(({ prefix }) => overlaps(prefix, claim.prefix));
   if (other === undefined) return false;

@@ -9,7 +9,7 @@ type HandoverFrom = Extract<LeaseChange, { kind: "grant" }>["from"];
 
 /** One thing that somebody tries, believing `age` changes ago to be now; `exit` ends the processes of the run. */
 interface Attempt {
-  readonly kind: LeaseChange["kind"] | "exit";
+  readonly kind: Exclude<LeaseChange["kind"], "adopt"> | "exit";
   readonly placement: string;
   readonly age: number;
   readonly foreign: boolean;

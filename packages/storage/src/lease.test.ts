@@ -29,6 +29,63 @@ describe("leaseKey", () => {
   });
 });
 
+describe("an adoption", () => {
+  const from = { owner, holder: harbor, epoch: 1, run: runOf(harbor) };
+  const adopt = {
+    kind: "adopt",
+    owner: "them/ledger",
+    application: "shop",
+    from,
+    operation: otherOperation,
+  } as const;
+
+  it("makes another owner's lease ours, fenced, in the next epoch, and keeps whom it was taken from", () => {
+    const before = leaseAfter(create, run);
+    const after = nextLease(before, adopt, stamp);
+    expect(after).toMatchObject({
+      owner: "them/ledger",
+      application: "shop",
+      epoch: 2,
+      state: "fenced",
+      grant: null,
+      holder: harbor,
+      run: runOf(harbor),
+      operation: otherOperation,
+    });
+    expect(v.is(leaseSchema, after)).toBe(true);
+    expect([isInEffect(after, adopt), isInEffect(before, adopt)]).toEqual([true, false]);
+    expect(isInEffect({ ...after, epoch: 3 }, adopt)).toBe(false);
+    // Whoever had it can do nothing with it any more.
+    expect(() => nextLease(after, renew, stamp)).toThrow(refusedWith("lease-foreign"));
+    expect(() => nextLease(after, stop, stamp)).toThrow(refusedWith("lease-foreign"));
+  });
+
+  it("takes a grant along that nobody used", () => {
+    const unused = { ...adopt, from: { ...from, run: null } };
+    expect(nextLease(leaseAfter(create), unused, stamp)).toMatchObject({
+      state: "fenced",
+      grant: null,
+      run: null,
+    });
+  });
+
+  it.each([
+    ["is ours already", { owner }],
+    ["is a third one's", { from: { ...from, owner: "third" } }],
+    ["is in another epoch", { from: { ...from, epoch: 2 } }],
+    ["is held by another placement", { from: { ...from, holder: island } }],
+    ["has another run", { from: { ...from, run: null } }],
+  ])("is refused of one that %s", (_, change) => {
+    expect(() => nextLease(leaseAfter(create, run), { ...adopt, ...change }, stamp)).toThrow(
+      refusedWith("lease-mismatch"),
+    );
+  });
+
+  it("is refused where there is none", () => {
+    expect(() => nextLease(null, adopt, stamp)).toThrow(refusedWith("lease-missing"));
+  });
+});
+
 describe("a lease", () => {
   it("is created granted, in epoch 1", () => {
     expect(nextLease(null, create, stamp)).toEqual({

@@ -55,7 +55,7 @@ interface Tenure {
   readonly run: Run | null;
 }
 
-/** What can happen to a lease; `create`, `grant`, `fence` are the orchestrator's, the others the agent's. */
+/** What can happen to a lease; `create`, `grant`, `fence`, `adopt` are the orchestrator's, the others the agent's. */
 export type LeaseChange =
   | {
       readonly kind: "create";
@@ -83,6 +83,14 @@ export type LeaseChange =
       readonly kind: "fence";
       readonly owner: string;
       readonly from: Tenure;
+      readonly operation: string;
+    }
+  /** Another owner's becomes ours, fenced: only when the store was seen to refuse every key that its writer has (rule 9). */
+  | {
+      readonly kind: "adopt";
+      readonly owner: string;
+      readonly application: string;
+      readonly from: Tenure & { readonly owner: string };
       readonly operation: string;
     }
   | (AgentChange & {
@@ -118,6 +126,7 @@ export function leaseKey(prefix: string): string {
  */
 export function nextLease(current: Lease | null, change: LeaseChange, stamp: WriteStamp): Lease {
   if (change.kind === "create") return firstLease(current, change, stamp);
+  if (change.kind === "adopt") return adopted(current, change, stamp);
   const lease = ownLease(current, change);
   const written = { ...lease, ...stamp, history: [...lease.history, stamp.nonce].slice(-historyLength) };
   switch (change.kind) {
@@ -164,7 +173,8 @@ export function nextLease(current: Lease | null, change: LeaseChange, stamp: Wri
  */
 export function isInEffect(lease: Lease | null, change: LeaseChange): boolean {
   if (lease === null || lease.owner !== change.owner) return false;
-  if (lease.holder !== (change.kind === "fence" ? change.from.holder : change.holder)) return false;
+  const isTaken = change.kind === "fence" || change.kind === "adopt";
+  if (lease.holder !== (isTaken ? change.from.holder : change.holder)) return false;
   switch (change.kind) {
     case "create":
       return (
@@ -181,6 +191,8 @@ export function isInEffect(lease: Lease | null, change: LeaseChange): boolean {
       return (
         lease.epoch === change.from.epoch && lease.state === "fenced" && sameRun(lease.run, change.from.run)
       );
+    case "adopt":
+      return lease.epoch === change.from.epoch + 1 && lease.state === "fenced";
     case "run":
     case "restart":
       if (change.kind === "restart" && !isLater(change)) return false;
@@ -219,12 +231,38 @@ function firstLease(current: Lease | null, change: Change<"create">, stamp: Writ
   };
 }
 
-function ownLease(current: Lease | null, change: LeaseChange): Lease {
-  if (current === null)
-    throw new AppError(
-      "lease-missing",
-      `cannot ${change.kind} the lease: there is none; find out who removed it before anything is started`,
+/** The holder stays named, though it has nothing any more: whoever looks sees whom it was taken from. */
+function adopted(current: Lease | null, change: Change<"adopt">, stamp: WriteStamp): Lease {
+  const { owner, application, from, operation } = change;
+  if (current === null) throw none(change);
+  const { epoch, holder, run } = current;
+  if (
+    current.owner === owner ||
+    current.owner !== from.owner ||
+    epoch !== from.epoch ||
+    holder !== from.holder ||
+    !sameRun(run, from.run)
+  )
+    throw mismatch(
+      change,
+      current,
+      `epoch ${from.epoch}, held by ${from.holder} of ${from.owner}, ${named(from.run)}`,
     );
+  return {
+    ...current,
+    ...stamp,
+    history: [...current.history, stamp.nonce].slice(-historyLength),
+    owner,
+    application,
+    epoch: epoch + 1,
+    state: "fenced",
+    grant: null,
+    operation,
+  };
+}
+
+function ownLease(current: Lease | null, change: LeaseChange): Lease {
+  if (current === null) throw none(change);
   if (current.owner !== change.owner) throw foreign(current, change.owner);
   return current;
 }
@@ -285,6 +323,12 @@ function expectRestart(lease: Lease, change: Change<"restart">): void {
 /** A run that was there before would let its old receipt pass for the new start. Instances have no order. */
 const isLater = ({ from, run }: Change<"restart">): boolean =>
   run.instance !== from.instance || run.counter > from.counter;
+
+const none = (change: LeaseChange): AppError =>
+  new AppError(
+    "lease-missing",
+    `cannot ${change.kind} the lease: there is none; find out who removed it before anything is started`,
+  );
 
 const foreign = (lease: Lease, who: string): AppError =>
   new AppError(

@@ -49,6 +49,7 @@ export const input: DeployInput = {
   replicaMs: 0,
   stop: usualStopPolicy,
   knownEpoch: 0,
+  adoptedEpoch: 0,
 };
 
 /** Source, target, bucket and records in memory, with a witness of every moment at which two placements ran at once. */

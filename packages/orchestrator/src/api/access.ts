@@ -21,6 +21,7 @@ export const access: Readonly<Record<string, Role | "anyone">> = {
   // These read or write files of the orchestrator's machine that the request names.
   "POST /v1/storages/:name/rotate": "admin",
   "POST /v1/storages/:name/inventory": "admin",
+  "POST /v1/storages/:name/adopt": "admin",
 
   "GET /v1/databases": "viewer",
   "PUT /v1/databases/:name": "admin",

@@ -1,5 +1,6 @@
 import {
   type ErrorCode,
+  adoptionSchema,
   errorTable,
   newOperationId,
   newPlacementId,
@@ -62,6 +63,17 @@ beforeEach(() => {
     databases: () => catalog.databases(),
     applications: () => catalog.applications(),
     storages: createStorageService({ catalog, records, probes, handOver: async () => [] }),
+    adopt: async (storage, request, by) => ({
+      id: newOperationId(),
+      storage,
+      application: request.application,
+      from: "them/ledger",
+      epoch: 2,
+      fences: [],
+      by,
+      reason: request.reason,
+      adoptedAt: "2026-01-01T00:00:00.000Z",
+    }),
     async apply(manifest) {
       if (manifest.kind === "cluster") await catalog.putCluster(manifest);
       else if (manifest.kind === "storage") await catalog.putStorage(manifest);
@@ -253,6 +265,36 @@ describe("a storage", () => {
       fitness: "unfit",
       probe: { thorough: true, verdict: null, error: { code: "secret-unavailable" } },
     });
+  });
+});
+
+describe("an adoption", () => {
+  const request = {
+    application: "ledger",
+    writers: [{ file: "/old.json" }],
+    reason: "the old cluster is gone",
+  };
+
+  it("is asked for with who holds the keys, and why, and told in whose name it was done", async () => {
+    const adopted: unknown = await (await post("/v1/storages/harbor/adopt", request)).json();
+    expect(parseAs(adoptionSchema, adopted, "it")).toMatchObject({
+      storage: "harbor",
+      reason: request.reason,
+      by: "bootstrap",
+    });
+  });
+
+  it("is refused without a reason, without keys, or with a secret in place of its file", async () => {
+    for (const [wrong, field] of [
+      [{ reason: " " }, "reason"],
+      [{ writers: [] }, "writers"],
+      [{ writers: [{ accessKeyId: "A", secretAccessKey: "hunter2" }] }, "accessKeyId"],
+    ] as const)
+      await expectProblem(
+        post("/v1/storages/harbor/adopt", { ...request, ...wrong }),
+        "invalid-request",
+        field,
+      );
   });
 });
 

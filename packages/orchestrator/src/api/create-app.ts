@@ -1,4 +1,13 @@
-import { AppError, type Route, confirmationSchema, manifestSchemas, toAppError } from "@baton/protocol";
+import {
+  type Adoption,
+  type AdoptionRequest,
+  AppError,
+  type Route,
+  adoptionRequestSchema,
+  confirmationSchema,
+  manifestSchemas,
+  toAppError,
+} from "@baton/protocol";
 import type { ApplicationManifest, ClusterManifest, DatabaseManifest, Manifest } from "@baton/protocol";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
@@ -20,6 +29,8 @@ export interface AppDeps extends GuardDeps {
   databases(): Promise<readonly DatabaseManifest[]>;
   applications(): Promise<readonly ApplicationManifest[]>;
   readonly storages: StorageService;
+  /** Takes on another owner's lease, as `adoptLease` does. @param by the token's name. */
+  adopt(storage: string, request: AdoptionRequest, by: string): Promise<Adoption>;
   route(application: string): Promise<Route>;
   readonly operations: OperationService;
   /** Takes an agent's confirmation; its signature is the credential. */
@@ -78,6 +89,10 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
       return context.json(await deps.apply(manifest));
     });
   app.get("/v1/clusters", async (context) => context.json({ items: await deps.clusters() }));
+  app.post("/v1/storages/:name/adopt", async (context) => {
+    const request = await readBody(context, adoptionRequestSchema, "the adoption");
+    return context.json(await deps.adopt(context.req.param("name"), request, context.get("caller").name));
+  });
   app.route("/v1/storages", routeStorages(deps.storages));
   app.route("/v1/tokens", routeTokens(deps.tokens));
   app.route("/v1/audit", routeAudit(deps.audit));

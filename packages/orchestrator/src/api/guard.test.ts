@@ -45,6 +45,7 @@ beforeAll(async () => {
       inventory: notHere,
       remove: notHere,
     },
+    adopt: notHere,
     async apply(manifest) {
       applied.push(manifest.name);
       return manifest;

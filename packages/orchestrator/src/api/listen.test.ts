@@ -25,6 +25,7 @@ const deps: AppDeps = {
   clusters: async () => [],
   databases: none,
   applications: none,
+  adopt: none,
   storages: { list: none, show: none, probe: none, rotate: none, inventory: none, remove: none },
   route: none,
   operations: { start: none, find: none, list: none, decide: none, explain: none, receipts: none },

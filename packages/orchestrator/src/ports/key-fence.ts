@@ -53,11 +53,11 @@ export function createKeyFence(params: {
 
   return {
     assertOpen: async (holder) => {
-      await settleMs();
+      await settleMsOf(storage, params.inFlightMs);
       await withDoors(holder, (doors) => assertDoorsOpen({ doors, prefix, timeoutMs: requestMs }));
     },
     apply: async (holder) => {
-      const settle = await settleMs();
+      const settle = await settleMsOf(storage, params.inFlightMs);
       return withDoors(holder, (doors) =>
         fenceCredentials({
           identities,
@@ -65,26 +65,31 @@ export function createKeyFence(params: {
           doors,
           prefix,
           settleMs: settle,
-          deadlineMs: settle + denialMs + inventoryMs,
+          deadlineMs: fenceDeadlineMs(settle),
           abortUploads: ({ timeoutMs }) => abortUploads(storage, timeoutMs),
-          takeInventory: ({ timeoutMs }) => inventoryOf(storage, timeoutMs),
+          takeInventory: ({ timeoutMs }) => inventoryBelow(storage, timeoutMs),
         }),
       );
     },
     disable: (holder) =>
       disableIdentity({ identities, identity: identityFor(holder), deadlineMs: disableMs }),
   };
-
-  /** Twice what was measured: MinIO was seen to begin its timer anew once, and to end after 61 s what it usually ends after 30. */
-  async function settleMs(): Promise<number> {
-    const measured = await params.inFlightMs();
-    if (measured === null)
-      throw unproven(
-        `it is not known how long the store waits for the rest of a write that has begun; measure it with \`baton storage probe ${storage.name} --in-flight\``,
-      );
-    return Math.ceil(Math.max(storage.settleMs, 2 * measured + 1_000));
-  }
 }
+
+/** Twice what was measured: MinIO was seen to begin its timer anew once, and to end after 61 s what it usually ends after 30. */
+export async function settleMsOf(
+  storage: StorageManifest,
+  inFlightMs: () => Promise<number | null>,
+): Promise<number> {
+  const measured = await inFlightMs();
+  if (measured === null)
+    throw unproven(
+      `it is not known how long the store waits for the rest of a write that has begun; measure it with \`baton storage probe ${storage.name} --in-flight\``,
+    );
+  return Math.ceil(Math.max(storage.settleMs, 2 * measured + 1_000));
+}
+
+export const fenceDeadlineMs = (settleMs: number): number => settleMs + denialMs + inventoryMs;
 
 /** The bucket with Baton's own key, for as long as `use` takes. */
 async function withBucket<T>(
@@ -106,7 +111,7 @@ const listing = ({ prefix }: StorageManifest, timeoutMs: number) => ({
   deadlineMs: timeoutMs,
 });
 
-const abortUploads = (storage: StorageManifest, timeoutMs: number): Promise<KeyFence["uploads"]> =>
+export const abortUploads = (storage: StorageManifest, timeoutMs: number): Promise<KeyFence["uploads"]> =>
   withBucket(storage, async (bucket) => {
     const limits = listing(storage, timeoutMs);
     const { uploads, complete } = await findOpenUploads({ bucket, ...limits });
@@ -114,7 +119,7 @@ const abortUploads = (storage: StorageManifest, timeoutMs: number): Promise<KeyF
     return { aborted: uploads.length, complete };
   });
 
-const inventoryOf = (storage: StorageManifest, timeoutMs: number): Promise<KeyFence["inventory"]> =>
+export const inventoryBelow = (storage: StorageManifest, timeoutMs: number): Promise<KeyFence["inventory"]> =>
   withBucket(storage, async (bucket) => {
     const { objects, bytes, digest } = await takeInventory({ bucket, ...listing(storage, timeoutMs) });
     return { objects, bytes, digest };

@@ -20,6 +20,7 @@ import { type Life, admitted } from "../engine/operation-life.ts";
 import type { Database } from "../records/database.ts";
 import type { OperationRecords } from "../records/operation-records.ts";
 import { type PlacementRecord, PlacementRecords } from "../records/placement-records.ts";
+import { AdoptionRecords } from "../records/adoption-records.ts";
 import type { ProbeRecords } from "../records/probe-records.ts";
 import { createLeasePort } from "./lease-port.ts";
 import { openFence, openKeys } from "./open-fence.ts";
@@ -152,7 +153,12 @@ export async function openOperationPorts(
     sourcePorts: () => ({ ...common, source: named(source) }),
     migratePorts: () => ({ ...common, source: named(source), target: named(target) }),
     input: sagaInput(
-      { strategy: row.strategy, knownEpoch: row.known_epoch, replicaMs: replicaMsOf(ends) },
+      {
+        strategy: row.strategy,
+        knownEpoch: row.known_epoch,
+        adoptedEpoch: await new AdoptionRecords(database).epochOf(application),
+        replicaMs: replicaMsOf(ends),
+      },
       record,
     ),
   };

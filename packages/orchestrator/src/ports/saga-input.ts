@@ -7,6 +7,7 @@ export function sagaInput(
   operation: {
     readonly strategy: StopStrategy | null;
     readonly knownEpoch: number;
+    readonly adoptedEpoch: number;
     /** How long may be waited for a replica; 0 where there is none. */
     readonly replicaMs: number;
   },
@@ -22,5 +23,6 @@ export function sagaInput(
     replicaMs: operation.replicaMs,
     stop: { ...policy, strategy: operation.strategy ?? policy.strategy },
     knownEpoch: operation.knownEpoch,
+    adoptedEpoch: operation.adoptedEpoch,
   };
 }

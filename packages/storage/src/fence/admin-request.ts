@@ -11,7 +11,7 @@ export interface AdminAnswer {
 
 export interface AdminClient {
   send(params: {
-    readonly method: "GET" | "PUT" | "POST";
+    readonly method: "GET" | "PUT" | "POST" | "DELETE";
     /** "/admin/user" */
     readonly path: string;
     readonly query?: Readonly<Record<string, string>> | undefined;

@@ -32,7 +32,7 @@ export function createCephIdentities(
   const client = createAdminClient(params);
   const path = "/admin/user";
   const ask = (
-    method: "GET" | "PUT" | "POST",
+    method: "GET" | "PUT" | "POST" | "DELETE",
     query: Readonly<Record<string, string>>,
     doing: string,
     timeoutMs: number,
@@ -88,6 +88,14 @@ export function createCephIdentities(
       const answer = await ask("POST", { uid: identity, suspended: "true" }, doing, timeoutMs);
       if (answer.status !== 200 || !readUser(answer).suspended)
         throw unexpectedAnswer(doing, endpoint, answer);
+    },
+    async disableKey({ accessKeyId, timeoutMs }) {
+      // The key alone: its user may have others, and be somebody whom nobody meant.
+      const doing = `take the key ${accessKeyId} away`;
+      const answer = await ask("DELETE", { key: "", "access-key": accessKeyId }, doing, timeoutMs);
+      const isGone =
+        answer.status === 404 || /NoSuch(Key|User)|InvalidAccessKey/.test(answer.body.toString());
+      if (answer.status !== 200 && !isGone) throw unexpectedAnswer(doing, endpoint, answer);
     },
     close: () => client.close(),
   };

@@ -20,5 +20,10 @@ export interface Identities {
    * may still win: whoever must be sure asks again a while later.
    */
   disable(params: { readonly identity: string; readonly timeoutMs: number }): Promise<void>;
+  /**
+   * Takes one key away that was not made here, by its id, for good; where the provider can. Idempotent, also for a key that is gone.
+   * @throws AppError `fence-unproven` for a key that it cannot take away by itself.
+   */
+  disableKey?(params: { readonly accessKeyId: string; readonly timeoutMs: number }): Promise<void>;
   close(): void;
 }

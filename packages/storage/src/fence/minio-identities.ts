@@ -1,4 +1,4 @@
-import type { AccessKey } from "@baton/protocol";
+import { type AccessKey, AppError } from "@baton/protocol";
 import { type AdminAnswer, createAdminClient, unexpectedAnswer } from "./admin-request.ts";
 import { type BoundPrefix, applicationStatements, identityPrefix } from "./application-policy.ts";
 import { standing } from "./fence-errors.ts";
@@ -100,6 +100,29 @@ export function createMinioIdentities(
       timeoutMs,
     });
 
+  const disable = async (user: string, timeoutMs: number): Promise<void> => {
+    await ask({
+      method: "PUT",
+      command: "update-group-members",
+      body: JSON.stringify({
+        group: deniedGroup,
+        members: [user],
+        groupStatus: "enabled",
+        isRemove: false,
+      }),
+      doing: `deny the identity ${user} everything`,
+      timeoutMs,
+    });
+    await setPolicy(deniedGroup, deniedGroup, true, timeoutMs);
+    await ask({
+      method: "PUT",
+      command: "set-user-status",
+      query: { accessKey: user, status: "disabled" },
+      doing: `disable the identity ${user}`,
+      timeoutMs,
+    });
+  };
+
   return {
     async prepare({ timeoutMs }) {
       await putPolicy(policy, applicationStatements(params), timeoutMs);
@@ -116,26 +139,16 @@ export function createMinioIdentities(
       (await find(identity, timeoutMs)) === null ? null : keyFor(identity),
     async disable({ identity, timeoutMs }) {
       if ((await find(identity, timeoutMs)) === null) await add(identity, "disabled", timeoutMs);
-      await ask({
-        method: "PUT",
-        command: "update-group-members",
-        body: JSON.stringify({
-          group: deniedGroup,
-          members: [identity],
-          groupStatus: "enabled",
-          isRemove: false,
-        }),
-        doing: `deny the identity ${identity} everything`,
-        timeoutMs,
-      });
-      await setPolicy(deniedGroup, deniedGroup, true, timeoutMs);
-      await ask({
-        method: "PUT",
-        command: "set-user-status",
-        query: { accessKey: identity, status: "disabled" },
-        doing: `disable the identity ${identity}`,
-        timeoutMs,
-      });
+      await disable(identity, timeoutMs);
+    },
+    async disableKey({ accessKeyId, timeoutMs }) {
+      // Else one would be made of this name, and the key, which is a user's other one or a session's, would still be good.
+      if ((await find(accessKeyId, timeoutMs)) === null)
+        throw new AppError(
+          "fence-unproven",
+          `cannot take the key ${accessKeyId} away: MinIO knows no user of this name; name the key of a user, or disable it at the store yourself`,
+        );
+      await disable(accessKeyId, timeoutMs);
     },
     close: () => client.close(),
   };
