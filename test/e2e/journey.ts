@@ -17,7 +17,7 @@ import {
   prefix,
   runOperation,
 } from "@baton/example-ledger/demo";
-import type { Operation, Route } from "@baton/protocol";
+import type { ApplicationManifest, Operation, Route } from "@baton/protocol";
 import { type Traces, traceOf } from "./course.ts";
 import { type PlacementTrace, readLeaseWrites, readPlacements } from "./receivers.ts";
 
@@ -57,8 +57,9 @@ export interface Arrival {
   readonly miscounted: readonly string[];
 }
 
-export async function openJourney(): Promise<Journey> {
-  const harbour = await openHarbour();
+/** @param changes what the ledger's manifest says otherwise. */
+export async function openJourney(changes: Partial<ApplicationManifest> = {}): Promise<Journey> {
+  const harbour = await openHarbour({ changes });
   try {
     return await begin(harbour);
   } catch (error) {

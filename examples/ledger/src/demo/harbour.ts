@@ -6,7 +6,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type BatonClient, createBatonClient } from "@baton/cli/client";
-import { type AccessKey, type Manifest, hookSchema, parseAs } from "@baton/protocol";
+import {
+  type AccessKey,
+  type ApplicationManifest,
+  type Manifest,
+  hookSchema,
+  parseAs,
+} from "@baton/protocol";
 import { readFile } from "node:fs/promises";
 import { type Child, type StartParams, startChild } from "./child.ts";
 import { endPlacements } from "./end-placements.ts";
@@ -42,9 +48,12 @@ export interface HarbourOptions {
   /** Given to the orchestrator as BATON_FAULT. */
   readonly fault?: string | undefined;
   readonly logLevel?: string | undefined;
+  /** What the ledger's manifest says otherwise. */
+  readonly changes?: Partial<ApplicationManifest> | undefined;
 }
 
-export async function openHarbour({ fault, logLevel = "warn" }: HarbourOptions = {}): Promise<Harbour> {
+export async function openHarbour(options: HarbourOptions = {}): Promise<Harbour> {
+  const { fault, logLevel = "warn", changes = {} } = options;
   const directory = await mkdtemp(join(tmpdir(), "baton-demo-"));
   // The database's user must be able to enter when all of this runs as root.
   await chmod(directory, 0o711);
@@ -68,7 +77,7 @@ export async function openHarbour({ fault, logLevel = "warn" }: HarbourOptions =
     const token = (await readFile(join(state, "admin-token"), "utf8")).trim();
     const client = createBatonClient({ url: `http://127.0.0.1:${port}`, token });
     for (const manifest of await writeManifests(directory, store.endpoint, keys))
-      await client.apply(manifest);
+      await client.apply(manifest.kind === "application" ? { ...manifest, ...changes } : manifest);
     return {
       directory,
       storeDirectory,
