@@ -33,6 +33,7 @@ export const access: Readonly<Record<string, Role | "anyone">> = {
   "GET /v1/operations": "viewer",
   "POST /v1/operations": "operator",
   "GET /v1/operations/:id": "viewer",
+  "GET /v1/operations/:id/events": "viewer",
   "GET /v1/operations/:id/explanation": "viewer",
   "GET /v1/operations/:id/receipts": "viewer",
   "POST /v1/operations/:id/decisions": "operator",

@@ -15,6 +15,7 @@ import * as v from "valibot";
 import type { Caller } from "../records/token-records.ts";
 import type { AppEnv } from "./guard.ts";
 import { readBody } from "./read-body.ts";
+import { streamOperation } from "./stream-operation.ts";
 
 export interface OperationService {
   start(request: OperationRequest, caller: Caller): Promise<Operation>;
@@ -56,6 +57,9 @@ export function routeOperations(operations: OperationService): Hono<AppEnv> {
       );
     return context.json(operation);
   });
+  app.get("/:id/events", (context) =>
+    streamOperation(context, context.req.param("id"), (id, wait) => operations.find(id, wait)),
+  );
   app.get("/:id/explanation", async (context) =>
     context.json(await operations.explain(context.req.param("id"))),
   );
