@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import { deploy } from "./deploy.saga.ts";
 import { deleteServing, deleteStopped } from "./delete.saga.ts";
 import type { FakeWorld } from "./fakes/fake-world.ts";
-import { type Schedule, play, schedules } from "./fakes/schedule.ts";
-import { migrate } from "./migrate.saga.ts";
+import { type Schedule, play, schedules, strategicSchedules } from "./fakes/schedule.ts";
+import { migrate, migrateCold } from "./migrate.saga.ts";
 import { start } from "./start.saga.ts";
 import { stop } from "./stop.saga.ts";
 
@@ -95,3 +95,24 @@ for (const [name, saga, begin, back, ends] of operations) {
     for (const state of ends) expect(seen[state]).toBeGreaterThan(2);
   });
 }
+
+/** Every strategy, with and without a fence, cold and warm; `STRATEGY_RUNS` for more than fits in every run of the tests. */
+describe.each([
+  ["a migration", migrate],
+  ["a cold migration", migrateCold],
+] as const)("%s by any strategy", (_name, saga) => {
+  it("keeps the promises, aborted or not, with a source that may be away", async () => {
+    const seen = { committed: 0, "rolled-back": 0, halted: 0 };
+    let fenced = 0;
+    await fc.assert(
+      fc.asyncProperty(strategicSchedules, async (schedule) => {
+        const { end, broken, world } = await play(saga, serving, schedule);
+        seen[end.state] += 1;
+        if (end.state === "committed" && world.records.receipts.length === 0) fenced += 1;
+        expect(broken).toEqual([]);
+      }),
+      { numRuns: Number(process.env["STRATEGY_RUNS"] ?? "800"), seed: 12 },
+    );
+    for (const count of [...Object.values(seen), fenced]) expect(count).toBeGreaterThan(2);
+  });
+});

@@ -74,9 +74,13 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
           running.add(who);
           replica.begin(who);
         } else running.delete(who);
-        if (running.size > 1) overlaps.push([...running].join(" and "));
+        // What runs on with a key that was taken away writes nothing.
+        const writers = [source, target].filter((one) => running.has(one.placement) && !isFenced(one));
+        if (writers.length > 1) overlaps.push(writers.map((one) => one.placement).join(" and "));
       },
     });
+  const isFenced = (one: FakePlacement): boolean =>
+    world.ports.fence !== null && world.fence.disabled.has(`${one.placement} in epoch ${one.epoch}`);
   const source = placement(sourceId, "harbor-a");
   const target = placement(targetId, "harbor-b");
 
@@ -205,6 +209,7 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
   const world = {
     bucket,
     holders,
+    isFenced,
     /** Why somebody wants the operation taken back. */
     wanted: null as RecordedError | null,
     halts: [] as string[],

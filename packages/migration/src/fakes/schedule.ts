@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import type { StopPolicy } from "@baton/protocol";
 import type { Saga } from "../saga.ts";
 import type { DeployInput, MigratePorts } from "../ports.ts";
 import type { StopManner } from "./fake-placement.ts";
@@ -20,6 +21,12 @@ export interface Schedule {
   readonly startFails?: boolean;
   readonly verifyFails?: boolean;
   readonly messageLost?: boolean;
+  readonly policy?: StopPolicy;
+  readonly fence?: boolean;
+  /** Somebody wants it taken back, from this call on. */
+  readonly abortAt?: number;
+  /** The source's cluster and agent are away from one call to another. */
+  readonly away?: readonly [number, number];
 }
 
 type BucketEvent = "nothing" | "applied" | "dropped" | "late" | "unread" | "arrives" | "outage";
@@ -41,6 +48,7 @@ export async function play(
         world.bucket.inject({ kind: "unclear", write: event });
     },
   });
+  if (schedule.fence === true) world.ports.fence = world.fence;
   await begin(world);
   events = (schedule.bucket ?? []).values();
   const { starter } = world;
@@ -53,6 +61,9 @@ export async function play(
     world.ports,
     (call) => schedule.ports?.get(call),
     async (call) => {
+      const [from, to] = schedule.away ?? [Infinity, Infinity];
+      world.source.isAway = call >= from && call < to;
+      if (call === schedule.abortAt) world.wanted = { code: "aborted", detail: "ada had it taken back" };
       const who = schedule.deaths?.get(call);
       if (who !== undefined) await (who === "target" ? starter : world.source).die();
     },
@@ -61,8 +72,13 @@ export async function play(
     saga,
     world,
     openPorts: (die) => faulty.open(die),
-    input: { ...input, verify: { method: "POST", path: "/canary", timeoutMs: 1_000 } },
+    input: {
+      ...input,
+      verify: { method: "POST", path: "/canary", timeoutMs: 1_000 },
+      stop: schedule.policy ?? input.stop,
+    },
   });
+  world.source.isAway = false;
   events = [].values();
   world.source.stopManner = "graceful";
   starter.stopManner = "graceful";
@@ -111,3 +127,27 @@ export const schedules: fc.Arbitrary<Schedule> = fc.record({
   verifyFails: seldom,
   messageLost: seldom,
 });
+
+/** The same under every policy, with and without a fence, aborted or not, with a source that may be away. */
+export const strategicSchedules: fc.Arbitrary<Schedule> = fc
+  .record({
+    schedule: schedules,
+    policy: fc.record({
+      strategy: fc.constantFrom<StopPolicy["strategy"]>("give-up", "force", "halt", "failover"),
+      attempts: fc.integer({ min: 1, max: 3 }),
+      pauseMs: fc.constant(0),
+    }),
+    fence: fc.boolean(),
+    abortAt: fc.oneof({ arbitrary: fc.constant(undefined), weight: 5 }, { arbitrary: call, weight: 1 }),
+    away: fc.oneof(
+      { arbitrary: fc.constant(undefined), weight: 1 },
+      { arbitrary: fc.tuple(call, call), weight: 1 },
+    ),
+  })
+  .map(({ schedule, policy, fence, abortAt, away }) => ({
+    ...schedule,
+    policy,
+    fence,
+    ...(abortAt === undefined ? {} : { abortAt }),
+    ...(away === undefined ? {} : { away }),
+  }));
