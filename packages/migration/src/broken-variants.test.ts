@@ -97,6 +97,17 @@ const variants: readonly Variant[] = [
     realEnds: "rolled-back",
   },
   {
+    without: "the fence of a failover, whose source lives on unheard",
+    saga: withSteps(migrate.steps.filter(({ name }) => name !== "fence")),
+    schedule: {
+      source: "silent",
+      policy: { strategy: "failover", attempts: 1, pauseMs: 0 },
+      fence: true,
+    },
+    breaks: `P1: ${sourceId} and ${targetId} ran at once`,
+    realEnds: "committed",
+  },
+  {
     without: "the stop before the start",
     saga: withSteps([
       step("preflight"),
