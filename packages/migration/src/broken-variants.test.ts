@@ -182,7 +182,7 @@ const variants: readonly Variant[] = [
   {
     without: "the receipt in the records",
     change: ({ ports }) => (ports.records.saveReceipt = () => Promise.resolve()),
-    breaks: "P4: the stop has no receipt",
+    breaks: "P4: the stop has neither receipt nor fence",
     realEnds: "committed",
   },
 ];

@@ -9,7 +9,7 @@ import {
   targetId,
 } from "./fakes/fake-world.ts";
 import { at, expectPromises, failing, runInWorld, testSaga } from "./fakes/saga.testsuite.ts";
-import { migrate } from "./migrate.saga.ts";
+import { migrate, migrateCold } from "./migrate.saga.ts";
 import type { DeployInput } from "./ports.ts";
 import { type Faults, noFaults } from "./progress.port.ts";
 
@@ -23,6 +23,7 @@ const migrateIn = (world: FakeWorld, faults: Faults = noFaults, given: DeployInp
   runInWorld({ saga: migrate, world, openPorts: () => world.ports, faults, input: given });
 
 testSaga({ saga: migrate, open: servingWorld, portsOf: (world) => world.ports });
+testSaga({ saga: migrateCold, open: servingWorld, portsOf: (world) => world.ports });
 
 /** The storage gives each placement its own key, and the source does not stop gracefully. */
 async function fencedWorld(): Promise<FakeWorld> {
