@@ -6,6 +6,7 @@ import { pino } from "pino";
 import { createAuthenticator } from "./api/authenticate.ts";
 import type { AppDeps } from "./api/create-app.ts";
 import { listen } from "./api/listen.ts";
+import { renderMetrics } from "./api/metrics.ts";
 import { applyManifest, clusterOpener } from "./apply-manifest.ts";
 import type { OrchestratorConfig } from "./config.ts";
 import { confirmReceipt } from "./confirm-receipt.ts";
@@ -26,6 +27,7 @@ import { AuditRecords } from "./records/audit-records.ts";
 import { Catalog } from "./records/catalog.ts";
 import { openDatabase } from "./records/database.ts";
 import { openInstallation } from "./records/installation.ts";
+import { readOperationMetrics } from "./records/operation-metrics.ts";
 import { OperationRecords } from "./records/operation-records.ts";
 import { PlacementRecords } from "./records/placement-records.ts";
 import { ProbeRecords } from "./records/probe-records.ts";
@@ -139,6 +141,17 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
     );
 
     const tokens = new TokenRecords(database);
+    const storages = createStorageService({
+      catalog,
+      records: probeRecords,
+      probes,
+      handOver: async (storage) =>
+        handOverKeys({
+          serving: await placements.servingFrom(storage),
+          replaceKey: async ({ placement, epoch }, signal) =>
+            (await openPlacement(reach, placement, newOperationId())).replaceKey(epoch, signal),
+        }),
+    });
     late.deps = {
       authenticate: createAuthenticator(adminToken, tokens),
       audit: new AuditRecords(database),
@@ -147,17 +160,7 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
       clusters: () => catalog.clusters(),
       databases: () => catalog.databases(),
       applications: () => catalog.applications(),
-      storages: createStorageService({
-        catalog,
-        records: probeRecords,
-        probes,
-        handOver: async (storage) =>
-          handOverKeys({
-            serving: await placements.servingFrom(storage),
-            replaceKey: async ({ placement, epoch }, signal) =>
-              (await openPlacement(reach, placement, newOperationId())).replaceKey(epoch, signal),
-          }),
-      }),
+      storages,
       adopt: async (name, request, by) => {
         await catalog.application(request.application);
         const storage = await catalog.storage(name);
@@ -185,6 +188,12 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
         cluster,
         signingKey,
       }),
+      metrics: () =>
+        renderMetrics({
+          operations: () => readOperationMetrics(database),
+          storages: () => storages.list(),
+          replica: () => engine.replica,
+        }),
       confirm: (jws) =>
         confirmReceipt(
           { operations, placements, deliver: (operation, key, text) => engine.deliver(operation, key, text) },

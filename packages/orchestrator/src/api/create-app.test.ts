@@ -90,6 +90,7 @@ beforeEach(() => {
       explain: unused,
       receipts: unused,
     },
+    metrics: unused,
     confirm: (jws) =>
       confirmReceipt({ ...bed, deliver: async (...message) => void delivered.push(message) }, jws),
   };

@@ -15,6 +15,7 @@ import type { StorageService } from "../storages/storage-service.ts";
 import type { AuditRecords } from "../records/audit-records.ts";
 import { routeAudit } from "./audit.ts";
 import { type AppEnv, type GuardDeps, guard, identify } from "./guard.ts";
+import { metricsContentType } from "./metrics.ts";
 import { type OperationService, routeOperations } from "./operations.ts";
 import { problemResponse } from "./problems.ts";
 import { readBody } from "./read-body.ts";
@@ -33,6 +34,8 @@ export interface AppDeps extends GuardDeps {
   adopt(storage: string, request: AdoptionRequest, by: string): Promise<Adoption>;
   route(application: string): Promise<Route>;
   readonly operations: OperationService;
+  /** In Prometheus' text format. */
+  metrics(): Promise<string>;
   /** Takes an agent's confirmation; its signature is the credential. */
   confirm(receipt: string): Promise<void>;
 }
@@ -62,6 +65,9 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
   app.use(identify, bodyLimit({ maxSize: maxBodyBytes, onError: tooLarge }), guard(deps));
 
   app.get("/livez", (context) => context.json({ live: true }));
+  app.get("/metrics", async (context) =>
+    context.body(await deps.metrics(), 200, { "content-type": metricsContentType }),
+  );
   app.post("/v1/confirmations", async (context) => {
     const { receipt } = await readBody(context, confirmationSchema, "the confirmation");
     await deps.confirm(receipt);

@@ -59,6 +59,7 @@ beforeAll(async () => {
       explain: notHere,
       receipts: notHere,
     },
+    metrics: async () => "",
     confirm: notHere,
   };
 });

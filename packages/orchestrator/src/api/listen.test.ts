@@ -29,6 +29,7 @@ const deps: AppDeps = {
   storages: { list: none, show: none, probe: none, rotate: none, inventory: none, remove: none },
   route: none,
   operations: { start: none, find: none, list: none, decide: none, explain: none, receipts: none },
+  metrics: none,
   confirm: none,
 };
 

@@ -22,7 +22,7 @@ import type { LeaseGate } from "./reconcile-leases.ts";
 import { deleteSaga, migrateSaga } from "../records/new-operation.ts";
 import { createProgress } from "./operation-progress.ts";
 import { type Life, live } from "./operation-life.ts";
-import { joinReplicas } from "./replica.ts";
+import { type Replica, joinReplicas } from "./replica.ts";
 
 /** Pinned: with DBOS's default (a hash of the source) an upgrade would leave open operations behind for ever. */
 const workflowVersion = "operations-1";
@@ -57,6 +57,7 @@ export interface OperationEngine {
   decide(operation: string, decided: RecordedDecision): Promise<void>;
   /** What became of the workflows of these operations. */
   survey(operations: readonly string[]): Promise<readonly WorkflowState[]>;
+  readonly replica: Pick<Replica, "executor" | "tenures" | "takeovers">;
   stop(): Promise<void>;
 }
 
@@ -171,6 +172,7 @@ export async function launchOperationEngine(params: OperationEngineParams): Prom
       await DBOS.send(life, decision, decisionTopic(halt), `decision-${halt}`);
     },
     survey,
+    replica,
     stop: () => replica.stop(() => DBOS.shutdown()),
   };
 }

@@ -41,6 +41,8 @@ export interface Replica {
   /** From now on takes over what dead replicas left, first of all now. */
   takeOver(recover: Recover): Promise<void>;
   readonly takeovers: number;
+  /** How often it got its lock. */
+  readonly tenures: number;
   /** From now on nothing is done here; others may take over once `meanwhile` has ended. */
   stop(meanwhile: () => Promise<void>): Promise<void>;
 }
@@ -130,6 +132,9 @@ export async function joinReplicas(params: ReplicaParams): Promise<Replica> {
     },
     get takeovers() {
       return takeovers;
+    },
+    get tenures() {
+      return tenure;
     },
     async stop(meanwhile) {
       isStopped = true;
