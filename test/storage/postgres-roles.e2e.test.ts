@@ -1,5 +1,10 @@
 /** Roles of placements on a real server: made once, never again after they were shut out, and refused where they could not be shut out. */
-import { assertPostgresRoles, createPostgresLogin, createPostgresRoleAdmin } from "@baton/storage/fence";
+import {
+  assertPostgresRoles,
+  createPostgresLogin,
+  createPostgresRoleAdmin,
+  shutOutOlder,
+} from "@baton/storage/fence";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { until } from "../containers/until.ts";
@@ -76,6 +81,30 @@ describe("roles of placements on PostgreSQL", postgresOptions, () => {
       }),
     );
     for (const outcome of outcomes) expect(["issued", "fence-standing"]).toContain(outcome);
+  });
+
+  it("of earlier epochs are shut out with their sessions, those of later ones and of others are not", async () => {
+    const accounts = ["baton-x-pl-1", "baton-x-pl-2", "baton-x-pm-3", "baton-x-pl-10", "baton-y-pl-1"].map(
+      newAccount,
+    );
+    const sessions: pg.Client[] = [];
+    for (const account of accounts) {
+      await issue(account);
+      sessions.push(await bed.connect(account));
+    }
+    // Nobody may log in as it any more, but the server is still busy for it.
+    await roles.disable({ role: "baton-x-pl-1", timeoutMs });
+    const busy = sessions.map((session) =>
+      session.query("select pg_sleep(2)").then(
+        () => "done",
+        () => "ended",
+      ),
+    );
+    await shutOutOlder({ admin: roles, prefix: "baton-x-", epoch: 4, deadlineMs: timeoutMs });
+    expect(await roles.older({ prefix: "baton-x-", epoch: 4, timeoutMs })).toEqual([]);
+    expect(await Promise.all(busy)).toEqual(["ended", "ended", "ended", "done", "done"]);
+    const logins = await Promise.all(accounts.map(loginOf));
+    expect(logins.map(({ kind }) => kind)).toEqual(["refused", "refused", "refused", "let-in", "let-in"]);
   });
 
   it("have passwords that no log of the server holds", async () => {

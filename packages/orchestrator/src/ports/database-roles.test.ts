@@ -40,13 +40,17 @@ describe("a database", () => {
 
   it("has a role for each placement and epoch, with a name that the server does not cut", async () => {
     const { privateKey } = await createKeyPair();
-    const roles = openDatabaseRoles(databaseManifest("books"), privateKey);
+    const open = (application: string, signingKey = privateKey) =>
+      openDatabaseRoles({ database: databaseManifest("books"), application, signingKey });
+    const roles = open("ledger");
     const [one, other] = ["pl-00000000000000000001", "pl-00000000000000000002"];
     const names = [
       roles.roleOf({ placement: one, epoch: 1 }),
       roles.roleOf({ placement: one, epoch: 11 }),
       roles.roleOf({ placement: other, epoch: 1 }),
       roles.roleOf({ placement: one, epoch: Number.MAX_SAFE_INTEGER }),
+      open("shop").roleOf({ placement: one, epoch: 1 }),
+      open("ledger", (await createKeyPair()).privateKey).roleOf({ placement: one, epoch: 1 }),
     ];
     expect(new Set(names).size).toBe(names.length);
     for (const name of names) expect(Buffer.byteLength(name)).toBeLessThanOrEqual(63);

@@ -1,16 +1,19 @@
+import { createHash } from "node:crypto";
 import type { KeyHolder } from "@baton/migration";
-import type { DatabaseLogin, DatabaseManifest, PrivateKey } from "@baton/protocol";
+import { type DatabaseLogin, type DatabaseManifest, type PrivateKey, publicKeyOf } from "@baton/protocol";
 import {
   type PostgresDoor,
   type RoleAdmin,
   type TryLogin,
   createPostgresLogin,
   createPostgresRoleAdmin,
+  shutOutOlder,
 } from "@baton/storage/fence";
 import { deriveSecret } from "./derive-secret.ts";
 import { readDatabaseLogin } from "./secrets.ts";
 
 const requestMs = 10_000;
+const shutOutMs = 15_000;
 const usualPort = 5_432;
 
 /** The roles of placements at a database: one for each placement and epoch. */
@@ -20,18 +23,25 @@ export interface DatabaseRoles {
   /** A login as the holder, with its own password. */
   tryLogin(holder: KeyHolder): TryLogin;
   /**
-   * Makes the holder's role. @returns how the application finds the database.
-   * @throws AppError `fence-standing` when the role was shut out.
+   * Makes the holder's role, after those of earlier epochs were shut out and their sessions are gone. @returns how the application finds the database.
+   * @throws AppError `fence-standing` when the role was shut out, `fence-unproven` when an earlier one has sessions that do not end.
    */
   issue(holder: KeyHolder): Promise<Readonly<Record<string, string>>>;
 }
 
-/** @param signingKey what the passwords are derived from: none is kept. */
-export function openDatabaseRoles(database: DatabaseManifest, signingKey: PrivateKey): DatabaseRoles {
+/** @param params.signingKey what the passwords are derived from: none is kept. */
+export function openDatabaseRoles(params: {
+  readonly database: DatabaseManifest;
+  readonly application: string;
+  readonly signingKey: PrivateKey;
+}): DatabaseRoles {
+  const { database, application, signingKey } = params;
   const door = doorOf(database);
   const admin = createPostgresRoleAdmin({ door, admin: () => readDatabaseLogin(database.admin) });
-  // A placement's id is never used again.
-  const roleOf = ({ placement, epoch }: KeyHolder): string => `baton-${placement}-${epoch}`;
+  // The key tells two orchestrators apart that know an application of one name at one server.
+  const owner = `${publicKeyOf(signingKey).x}/${application}`;
+  const prefix = `baton-${createHash("sha256").update(owner).digest("hex").slice(0, 12)}-`;
+  const roleOf = ({ placement, epoch }: KeyHolder): string => `${prefix}${placement}-${epoch}`;
   const loginOf = (holder: KeyHolder): DatabaseLogin => {
     const user = roleOf(holder);
     return { user, password: deriveSecret(signingKey, `baton placement role ${user}`) };
@@ -43,6 +53,7 @@ export function openDatabaseRoles(database: DatabaseManifest, signingKey: Privat
     async issue(holder) {
       const login = loginOf(holder);
       const { group } = database;
+      await shutOutOlder({ admin, prefix, epoch: holder.epoch, deadlineMs: shutOutMs });
       await admin.issue({ role: login.user, password: login.password, group, timeoutMs: requestMs });
       return environmentOf(database, login);
     },

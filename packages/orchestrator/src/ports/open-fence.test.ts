@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { applicationManifest, databaseManifest, storageManifest } from "../fixtures/records-bed.ts";
 import { openFence, openKeys } from "./open-fence.ts";
 
+const application = "ledger";
 const plain = storageManifest("silo");
 const fenced: StorageManifest = { ...plain, fence: { provider: "minio", admin: { file: "/secrets/admin" } } };
 const database = databaseManifest("books");
@@ -20,12 +21,12 @@ const open = (deployment: Parameters<typeof openFence>[0]["deployment"]) =>
 
 describe("an application's fence", () => {
   it("is none without a database on a storage that has none", () => {
-    expect(open({ manifest: writing, storage: plain, database: null })).toBeNull();
-    expect(open({ manifest: leased, storage: plain, database: null })).toBeNull();
+    expect(open({ application, manifest: writing, storage: plain, database: null })).toBeNull();
+    expect(open({ application, manifest: leased, storage: plain, database: null })).toBeNull();
   });
 
   it("is never that of its database alone while it has a key to a bucket without one", async () => {
-    const fence = open({ manifest: writing, storage: plain, database });
+    const fence = open({ application, manifest: writing, storage: plain, database });
     for (const attempt of [fence?.assertOpen(holder, signal), fence?.apply(holder, signal)])
       await expect(attempt).rejects.toMatchObject({
         code: "fence-unproven",
@@ -34,9 +35,12 @@ describe("an application's fence", () => {
   });
 
   it.each([
-    ["has no key to its bucket", { manifest: leased, storage: plain, database }],
-    ["has no key to its bucket, which has a fence", { manifest: leased, storage: fenced, database }],
-    ["has a fence for both", { manifest: writing, storage: fenced, database }],
+    ["has no key to its bucket", { application, manifest: leased, storage: plain, database }],
+    [
+      "has no key to its bucket, which has a fence",
+      { application, manifest: leased, storage: fenced, database },
+    ],
+    ["has a fence for both", { application, manifest: writing, storage: fenced, database }],
   ])("asks the database first where it %s", async (_, deployment) => {
     // Nobody has written the administrator's password down.
     await expect(open(deployment)?.apply(holder, signal)).rejects.toMatchObject({
@@ -46,12 +50,12 @@ describe("an application's fence", () => {
   });
 
   it("counts on no key that it was never given", () => {
-    expect(openKeys({ manifest: leased, storage: fenced, database }, signingKey)).toMatchObject({
+    expect(openKeys({ application, manifest: leased, storage: fenced, database }, signingKey)).toMatchObject({
       storage: null,
       identities: null,
       roles: { admin: {} },
     });
-    expect(openKeys({ manifest: writing, storage: plain, database: null }, signingKey)).toEqual({
+    expect(openKeys({ application, manifest: writing, storage: plain, database: null }, signingKey)).toEqual({
       storage: plain,
       identities: null,
       roles: null,

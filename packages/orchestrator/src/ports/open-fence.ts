@@ -9,16 +9,16 @@ import { createKeyFence } from "./key-fence.ts";
 import { inFlightSubject } from "./probe-binding.ts";
 import { createRoleFence } from "./role-fence.ts";
 
-type Deployment = Pick<PlacementRecord, "manifest" | "storage" | "database">;
+type Deployment = Pick<PlacementRecord, "application" | "manifest" | "storage" | "database">;
 
 /** Everything that an application may write to, and where its keys to that are made. */
-export function openKeys({ manifest, storage, database }: Deployment, signingKey: PrivateKey) {
+export function openKeys({ application, manifest, storage, database }: Deployment, signingKey: PrivateKey) {
   const written = manifest.storageUse === "lease" ? null : storage;
   return {
     /** Null: only its lease is in the bucket. */
     storage: written,
     identities: written === null ? null : openIdentities(written, signingKey),
-    roles: database === null ? null : openDatabaseRoles(database, signingKey),
+    roles: database === null ? null : openDatabaseRoles({ database, application, signingKey }),
   };
 }
 

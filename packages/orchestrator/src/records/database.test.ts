@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -38,6 +38,40 @@ describe("the records", () => {
     await expect(openDatabase(bed.url, broken)).rejects.toMatchObject({ code: "database-unavailable" });
     await expect(sql`select * from half`.execute(bed.database)).rejects.toThrow("does not exist");
     await (await openDatabase(bed.url, migrations)).destroy();
+  });
+
+  it("of a fence from before there were databases are of a key", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "baton-migrations-"));
+    onTestFinished(() => rm(directory, { recursive: true }));
+    for (const name of (await readdir(migrations)).filter((file) => file < "0004"))
+      await copyFile(new URL(name, migrations), join(directory, name));
+    await sql`create database older`.execute(bed.database);
+    const url = new URL(bed.url);
+    url.pathname = "/older";
+    const before = await openDatabase(url.href, pathToFileURL(`${directory}/`));
+    await sql`insert into clusters values ('a', '{}')`.execute(before);
+    await sql`insert into applications (name, manifest) values ('ledger', '{}')`.execute(before);
+    await sql`insert into deployments values ('d', 'ledger', '{}', '{}')`.execute(before);
+    await sql`insert into placements (id, application, deployment, cluster) values ('p', 'ledger', 'd', 'a')`.execute(
+      before,
+    );
+    for (const [id, fence] of [
+      ["fenced", '{"identity":"key"}'],
+      ["plain", null],
+    ])
+      await sql`insert into operations (id, kind, application, deployment, target, to_cluster, known_epoch, ledger, state, fence)
+        values (${id}, 'migrate', 'ledger', 'd', 'p', 'a', 0, '{}', 'committed', ${fence}::jsonb)`.execute(
+        before,
+      );
+    await before.destroy();
+    const after = await openDatabase(url.href, migrations);
+    const read = sql`select id, fence from operations order by id`.execute(after);
+    expect((await read).rows).toEqual([
+      { id: "fenced", fence: { key: { identity: "key" }, role: null } },
+      { id: "plain", fence: null },
+    ]);
+    expect((await sql`select database from deployments`.execute(after)).rows).toEqual([{ database: null }]);
+    await after.destroy();
   });
 
   it("say that the database does not answer, and never its URL", async () => {

@@ -8,6 +8,7 @@ export type { Identities } from "./identities.port.ts";
 export { createAwsIdentities } from "./aws-identities.ts";
 export { assertRoleOpen, fenceRole } from "./fence-role.ts";
 export { createPostgresLogin, createPostgresRoleAdmin } from "./postgres-role.ts";
+export { shutOutOlder } from "./shut-out-older.ts";
 export { assertPostgresRoles } from "./postgres-check.ts";
 export type { PostgresDoor } from "./postgres-session.ts";
 export type { RoleAdmin, TryLogin } from "./role-admin.port.ts";

@@ -15,6 +15,7 @@ const rowsSchema = v.array(
     id: v.string(),
   }),
 );
+const namesSchema = v.array(v.object({ name: v.string() }));
 /** A longer name is cut by the server, and would be another role's. */
 const longestName = 63;
 
@@ -60,6 +61,12 @@ export function createPostgresRoleAdmin(params: {
         if (found?.["rolcanlogin"] !== true) throw standing(role);
       });
     },
+    older: ({ prefix, epoch, timeoutMs }) =>
+      session(`see the older roles of "${prefix}"`, timeoutMs, async (ask) => {
+        const listed = await ask(olderStatement, [prefix]);
+        const rows = parseAs(namesSchema, listed, "the roles of the server", "storage-unclear");
+        return rows.map(({ name }) => name).filter((name) => Number(/-(\d+)$/.exec(name)?.[1]) < epoch);
+      }),
     async disable({ role, timeoutMs }) {
       const doing = `disable the role "${role}"`;
       assertName(doing, role);
@@ -131,6 +138,11 @@ export const createPostgresLogin =
       throw failed(`try to log in as "${login.user}"`, door, error);
     }
   };
+
+const olderStatement = `
+  select r.rolname::text as name from pg_roles r
+  where starts_with(r.rolname::text, $1)
+    and (r.rolcanlogin or exists (select from pg_stat_activity a where a.usesysid = r.oid))`;
 
 /**
  * - A connection is in pg_stat_activity only once it is let in (from version 18 earlier, as "starting"), but its transaction, by which the server reads the role, is

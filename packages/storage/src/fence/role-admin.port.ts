@@ -43,6 +43,12 @@ export interface RoleIssuer {
     readonly group: string;
     readonly timeoutMs: number;
   }): Promise<void>;
+  /** The roles whose names are `prefix`, anything, "-" and a lower epoch, that may log in or have a session. */
+  older(params: {
+    readonly prefix: string;
+    readonly epoch: number;
+    readonly timeoutMs: number;
+  }): Promise<readonly string[]>;
 }
 
 /** Only the server's own word that this role may not come in is `refused`. */
