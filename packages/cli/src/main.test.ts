@@ -159,39 +159,6 @@ describe("baton deploy and migrate", () => {
   });
 });
 
-describe("baton stop, start and delete", () => {
-  const of = (kind: "stop" | "start" | "delete"): Operation => {
-    const at = kind === "start" ? { from: null, to: "harbor-a" } : { from: "harbor-a", to: null };
-    return { ...lastCommitted, kind, ...at };
-  };
-
-  it.each(["stop", "start", "delete"] as const)("%s asks for it, and shows its steps", async (kind) => {
-    server.publish(of(kind));
-    const yes = kind === "delete" ? ["--yes"] : [];
-    const { status, stdout, stderr } = await baton([kind, "ledger", ...yes, "--watch"]);
-    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-    expect(server.bodies).toEqual([{ kind, application: "ledger" }]);
-    expect(stdout).toContain(`${kind} ledger on harbor-a  ${operationId}\n`);
-    expect(stdout).not.toContain("downtime ledger");
-  });
-
-  it("says what was taken back, and where", async () => {
-    server.publish({ ...of("stop"), state: "rolled-back", reason: "stop failed: it refused" });
-    const { status, stderr } = await baton(["stop", "ledger", "--watch"]);
-    expect({ status, stderr }).toEqual({
-      status: 1,
-      stderr: "baton: the stop of ledger on harbor-a was rolled back: stop failed: it refused\n",
-    });
-  });
-
-  it("deletes nothing unless it is said to be meant", async () => {
-    const { status, stderr } = await baton(["delete", "ledger"]);
-    expect(status).toBe(1);
-    expect(stderr).toContain("cannot delete ledger unasked");
-    expect(server.requests).toEqual([]);
-  });
-});
-
 describe("baton operation and route", () => {
   it("show a record with its steps, whole lines in a pipe", async () => {
     server.publish(lastRolledBack);

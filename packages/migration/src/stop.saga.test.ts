@@ -1,7 +1,8 @@
-import { AppError } from "@baton/protocol";
+import { AppError, usualStopPolicy } from "@baton/protocol";
 import { describe, expect, it } from "vitest";
-import { type FakeWorld, createFakeWorld, sourceId } from "./fakes/fake-world.ts";
-import { at, expectPromises, failing, runInWorld, testSaga } from "./fakes/saga.testsuite.ts";
+import { type FakeWorld, createFakeWorld, input, sourceId } from "./fakes/fake-world.ts";
+import { at, both, expectPromises, failing, runInWorld, testSaga } from "./fakes/saga.testsuite.ts";
+import { decisionTopic } from "./halt.ts";
 import { type Faults, noFaults } from "./progress.port.ts";
 import { stop } from "./stop.saga.ts";
 
@@ -56,7 +57,7 @@ describe("stop", () => {
     const world = await fencedWorld();
     expect(await stopIn(world)).toEqual({ state: "committed" });
     expect(world.fence.proven).toEqual([key]);
-    expect(world.records).toMatchObject({ possibleLoss: true, fences: [{ identity: key }] });
+    expect(world.records).toMatchObject({ possibleLoss: true, fences: [{ key: { identity: key } }] });
   });
 
   it("without a fence is not passed by what did not stop gracefully: it serves again in place", async () => {
@@ -147,5 +148,40 @@ describe("a stop that is taken back", () => {
     world.source.stopManner = manner;
     expect(await stopIn(world)).toMatchObject({ state: "rolled-back" });
     expect(world.lease()).toMatchObject({ state: "running", epoch: 1 });
+  });
+});
+
+describe("a stop that nobody answers", () => {
+  const leaves = (world: FakeWorld): Faults =>
+    at({ step: "stop", phase: "do", moment: "before" }, () => (world.source.isAway = true));
+  const returns = (world: FakeWorld): Faults =>
+    both(
+      at({ step: "release", phase: "do", moment: "after" }, () => (world.source.isAway = false)),
+      failing({ step: "release", phase: "do", moment: "after" }),
+    );
+  const stopBy = async (world: FakeWorld, strategy: "failover" | "halt", faults: Faults) => {
+    const given = { ...input, stop: { ...usualStopPolicy, strategy } };
+    const openPorts = () => world.ports;
+    return (await runInWorld({ saga: stop, world, openPorts, faults, input: given })).end;
+  };
+
+  it("is released by failover behind a fence, as a possible loss: a lease that only a grant starts from", async () => {
+    const world = await fencedWorld();
+    expect(await stopBy(world, "failover", leaves(world))).toEqual({ state: "committed" });
+    expect(world.fence.proven).toEqual([`${sourceId} in epoch 1`]);
+    expect(world.records).toMatchObject({ stopped: true, possibleLoss: true });
+    expect(world.lease()).toMatchObject({ state: "stopped", holder: sourceId, epoch: 1 });
+  });
+
+  it("is taken back where the source is there after all: it is stopped, for its lease is gone, and serves anew", async () => {
+    const world = await servingWorld();
+    const decision = { kind: "override", reason: "the rack burned", by: "ada", at: "2026-01-01T00:00:00Z" };
+    for (const halt of [1, 2]) world.journal.messages.set(decisionTopic(halt), decision);
+    expect(await stopBy(world, "halt", both(leaves(world), returns(world)))).toMatchObject({
+      state: "rolled-back",
+    });
+    expect(world.source).toMatchObject({ state: "running", clientsLetIn: true });
+    expect(world.source.effects).toMatchObject({ execs: 2, stops: 1 });
+    expect(world.lease()).toMatchObject({ state: "running", holder: sourceId, epoch: 2 });
   });
 });

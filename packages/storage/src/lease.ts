@@ -55,7 +55,7 @@ interface Tenure {
   readonly run: Run | null;
 }
 
-/** What can happen to a lease; `create`, `grant`, `fence`, `adopt` are the orchestrator's, the others the agent's. */
+/** What can happen to a lease; `create`, `grant`, `fence`, `adopt` are the orchestrator's, the others the agent's, and `stop` of who has its receipt too. */
 export type LeaseChange =
   | {
       readonly kind: "create";
