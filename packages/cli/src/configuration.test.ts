@@ -31,6 +31,7 @@ describe("readConfiguration", () => {
       BATON_LOG_LEVEL: "debug",
       BATON_FAULT: "kill@stop",
       BATON_PROBE_EVERY_MS: "60000",
+      BATON_KEEP_DAYS: "30",
       TERM: "dumb",
     };
     const configuration = readConfiguration({ ...env, BATON_AGENT_COMMAND: '["node","agent.ts"]' }, user);
@@ -43,6 +44,7 @@ describe("readConfiguration", () => {
       logLevel: "debug",
       fault: "kill@stop",
       probeEveryMs: 60_000,
+      keepDays: 30,
       agentCommand: ["node", "agent.ts"],
       terminalMoves: false,
     });
@@ -57,6 +59,8 @@ describe("readConfiguration", () => {
       expect(() => readConfiguration({ BATON_PROBE_EVERY_MS }, user)).toThrow(
         `cannot use BATON_PROBE_EVERY_MS "${BATON_PROBE_EVERY_MS}": it must be a whole number of ms`,
       );
+    for (const BATON_KEEP_DAYS of ["0", "-1", "1.5", "ever"])
+      expect(() => readConfiguration({ BATON_KEEP_DAYS }, user)).toThrow("cannot use BATON_KEEP_DAYS");
     for (const BATON_PUBLIC_URL of ["baton.example", "ftp://baton.example", "https://baton.example/?a=b"])
       expect(() => readConfiguration({ BATON_PUBLIC_URL }, user)).toThrow("cannot use BATON_PUBLIC_URL");
     for (const BATON_AGENT_COMMAND of ["node agent.ts", "[]", '["node",1]', '"node"'])

@@ -21,6 +21,8 @@ export interface Configuration {
   readonly fault: string | undefined;
   /** How often storages are probed, in ms; undefined: once a day. */
   readonly probeEveryMs: number | undefined;
+  /** How long operations that ended are kept; undefined: 400 days. */
+  readonly keepDays: number | undefined;
   /** False where a terminal cannot move its cursor. */
   readonly terminalMoves: boolean;
 }
@@ -47,6 +49,7 @@ export function readConfiguration(env: Readonly<NodeJS.ProcessEnv>, user: User):
     agentCommand: agentCommand === undefined ? undefined : parseCommand(agentCommand),
     fault: read("BATON_FAULT"),
     probeEveryMs: parseInterval("BATON_PROBE_EVERY_MS", read("BATON_PROBE_EVERY_MS")),
+    keepDays: parseDays("BATON_KEEP_DAYS", read("BATON_KEEP_DAYS")),
     terminalMoves: read("TERM") !== "dumb",
   });
 }
@@ -87,6 +90,15 @@ function parseInterval(name: string, text: string | undefined): number | undefin
   throw new AppError(
     "invalid-configuration",
     `cannot use ${name} "${text}": it must be a whole number of ms, from 1000 to 2147483647`,
+  );
+}
+
+function parseDays(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^[1-9]\d{0,4}$/.test(text)) return Number(text);
+  throw new AppError(
+    "invalid-configuration",
+    `cannot use ${name} "${text}": it must be a whole number of days, from 1 to 99999`,
   );
 }
 

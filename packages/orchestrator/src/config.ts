@@ -15,6 +15,8 @@ export interface OrchestratorConfig {
   readonly agentCommand: readonly string[];
   /** How often every storage is probed, in ms; once a day by default. */
   readonly probeEveryMs?: number | undefined;
+  /** So many days after its end an operation is deleted, unless it is one of the newest; 400 by default. */
+  readonly keepDays?: number | undefined;
   /** A planted fault, for demonstrations and tests only. */
   readonly fault?: string | undefined;
   readonly logLevel: "silent" | "error" | "warn" | "info" | "debug";

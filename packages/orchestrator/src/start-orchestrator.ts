@@ -31,6 +31,7 @@ import { readOperationMetrics } from "./records/operation-metrics.ts";
 import { OperationRecords } from "./records/operation-records.ts";
 import { PlacementRecords } from "./records/placement-records.ts";
 import { ProbeRecords } from "./records/probe-records.ts";
+import { deleteOldOperations } from "./records/retention.ts";
 import { TokenRecords } from "./records/token-records.ts";
 import { handOverKeys } from "./storages/hand-over-keys.ts";
 import { adoptLease } from "./storages/adopt-lease.ts";
@@ -39,7 +40,8 @@ import { StorageProbes } from "./storages/storage-probes.ts";
 import { openStateDirectory, writeFileDurably } from "./state-directory.ts";
 
 const sweepEveryMs = 5_000;
-const dayMs = 86_400_000;
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
 const inFlightLimitMs = 180_000;
 const migrations = new URL("../migrations/", import.meta.url);
 
@@ -128,6 +130,19 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
     const sweeping = { database, operations, engine, log };
     await sweep(sweeping);
     undo.push(repeat(sweepEveryMs, "sweep the operations", () => sweep(sweeping), log));
+
+    const retention = { days: config.keepDays ?? 400, newest: 20 };
+    undo.push(
+      repeat(
+        hourMs,
+        "delete old operations",
+        async () => {
+          const count = await deleteOldOperations(database, retention, (old) => engine.forget(old));
+          if (count > 0) log.info({ operations: count, ...retention }, "old operations are deleted");
+        },
+        log,
+      ),
+    );
 
     undo.push(
       scheduleProbes({

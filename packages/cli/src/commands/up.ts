@@ -16,7 +16,7 @@ export interface UpOptions extends GlobalOptions {
 /** Runs the orchestrator until it is asked to stop; then returns. @throws when it cannot start, cannot go on, or does not stop in time. */
 export async function up(context: CommandContext, options: UpOptions): Promise<void> {
   const configuration = context.configure();
-  const { adminTokenFile, commandKeyFile, publicUrl } = configuration;
+  const { adminTokenFile, commandKeyFile, keepDays, publicUrl } = configuration;
   const { databaseUrl, fault, logLevel, probeEveryMs } = configuration;
   const stateDirectory = resolve(options.state ?? configuration.stateDirectory);
   const running = await context.startOrchestrator({
@@ -29,6 +29,7 @@ export async function up(context: CommandContext, options: UpOptions): Promise<v
     agentCommand: configuration.agentCommand ?? context.agentCommand(),
     fault,
     probeEveryMs,
+    keepDays,
     logLevel,
   });
   const tokenFile = adminTokenFile ?? join(stateDirectory, "admin-token");

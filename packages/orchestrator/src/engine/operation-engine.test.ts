@@ -114,6 +114,18 @@ describe("an operation", () => {
   });
 });
 
+describe("what the engine keeps of an operation", () => {
+  it("is forgotten when it is told so, and may be forgotten again", async () => {
+    const operation = await insert();
+    await engine.start(operation.id);
+    await ended(operation);
+    await vi.waitFor(async () => expect(await stateOf(operation)).toBe("dead"));
+    await engine.forget([operation.id]);
+    expect(await stateOf(operation)).toBe("missing");
+    await engine.forget([operation.id]);
+  });
+});
+
 describe("the sweep", () => {
   it("starts what was recorded and never started", async () => {
     const operation = await insert();

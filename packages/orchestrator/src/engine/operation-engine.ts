@@ -57,6 +57,8 @@ export interface OperationEngine {
   decide(operation: string, decided: RecordedDecision): Promise<void>;
   /** What became of the workflows of these operations. */
   survey(operations: readonly string[]): Promise<readonly WorkflowState[]>;
+  /** Deletes what is kept of the workflows of operations that ended. Idempotent. */
+  forget(operations: readonly string[]): Promise<void>;
   readonly replica: Pick<Replica, "executor" | "tenures" | "takeovers">;
   stop(): Promise<void>;
 }
@@ -172,6 +174,16 @@ export async function launchOperationEngine(params: OperationEngineParams): Prom
       await DBOS.send(life, decision, decisionTopic(halt), `decision-${halt}`);
     },
     survey,
+    async forget(operations) {
+      for (const operation of operations) {
+        const lives = await DBOS.listWorkflows({
+          workflow_id_prefix: operation,
+          loadInput: false,
+          loadOutput: false,
+        });
+        if (lives.length > 0) await DBOS.deleteWorkflows(lives.map(({ workflowID }) => workflowID));
+      }
+    },
     replica,
     stop: () => replica.stop(() => DBOS.shutdown()),
   };
