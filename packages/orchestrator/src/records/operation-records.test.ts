@@ -131,6 +131,16 @@ describe("a life that is over", () => {
   });
 });
 
+describe("an end from outside", () => {
+  it("is the end of the operation's life as well", async () => {
+    const { id } = await migration();
+    const life = bed.operations.inTerm(0);
+    await life.setStep(id, "stop", "running", null);
+    await bed.operations.end(id, { state: "halted", reason });
+    await expect(life.setStep(id, "stop", "done", null)).rejects.toThrow(StaleTerm);
+  });
+});
+
 describe("an end", () => {
   it("is the first one: who comes later changes nothing", async () => {
     const { id } = await migration();

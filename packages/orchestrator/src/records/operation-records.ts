@@ -325,6 +325,8 @@ export class OperationRecords {
           reason: end.state === "committed" ? null : end.reason.detail,
           ended_at: sql<Date>`coalesce(ended_at, clock_timestamp())`,
           epoch_after: sql<number>`(select epoch from applications where name = operations.application)`,
+          // Ended from outside: whatever life it had is over.
+          ...(this.#term === null ? { term: sql<number>`term + 1` } : {}),
         })
         .where("id", "=", operation)
         .where("state", "in", livingStates)
