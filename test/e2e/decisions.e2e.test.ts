@@ -1,11 +1,14 @@
 /* P1 to P4 where a person decides: real orchestrator, agents and ledger. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type Harbour, application, clusters, runOperation } from "@baton/example-ledger/demo";
 import { type ApplicationManifest, type Operation, hookSchema, parseAs } from "@baton/protocol";
 import { expect, it, onTestFinished } from "vitest";
 import { type Journey, openJourney } from "./journey.ts";
 
 const [from, to] = clusters;
-const fine = { lost: [], duplicated: [], overlapping: 0, rewrittenSegments: [], miscounted: [] };
+const migrate = { kind: "migrate", application, to } as const;
 
 async function open(changes: Partial<ApplicationManifest>): Promise<Journey> {
   const journey = await openJourney(changes);
@@ -13,13 +16,25 @@ async function open(changes: Partial<ApplicationManifest>): Promise<Journey> {
   return journey;
 }
 
-const code = (promise: Promise<unknown>): Promise<unknown> =>
+/** A file that a command of the manifest asks for. */
+async function openFlag() {
+  const directory = await mkdtemp(join(tmpdir(), "baton-flag-"));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  const file = join(directory, "flag");
+  return {
+    command: ["test", "-e", file],
+    raise: () => writeFile(file, ""),
+    lower: () => rm(file),
+  };
+}
+
+const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(
     () => "accepted",
     (error: unknown) => (error as { code: unknown }).code,
   );
 
-/** Follows the operation on until `until` holds, or it has ended. */
+/** Follows the operation until `until` holds, or it has ended. */
 async function follow(
   { client }: Harbour,
   id: string,
@@ -30,12 +45,18 @@ async function follow(
   return last;
 }
 
-it("halts over a stop that is refused, explains itself, and is taken back by a named person; the source serves on", async () => {
-  // No Node program minds this signal.
-  const hook = parseAs(hookSchema, { signal: "SIGWINCH", graceMs: 300 }, "the hook");
+async function expectNothingLost(journey: Journey): Promise<void> {
+  const { acknowledged, ...wrong } = await journey.arrive();
+  expect(acknowledged).toBeGreaterThan(0);
+  expect(wrong).toEqual({ lost: [], duplicated: [], overlapping: 0, rewrittenSegments: [], miscounted: [] });
+}
+
+it("halts over a stop that is refused, explains itself, and is taken back or resumed by a person whose name stays", async () => {
+  const flag = await openFlag();
+  const hook = parseAs(hookSchema, { graceMs: 10_000, quiesce: { command: flag.command } }, "the hook");
   const journey = await open({ hook, stop: { strategy: "halt", attempts: 2, pauseMs: 100 } });
   const { client } = journey.harbour;
-  const halted = await runOperation(client, { kind: "migrate", application, to });
+  const halted = await runOperation(client, migrate);
   expect(halted).toMatchObject({ state: "halted", course: "forward", strategy: "halt" });
   expect(halted.reason).toContain("the application still runs");
 
@@ -46,60 +67,69 @@ it("halts over a stop that is refused, explains itself, and is taken back by a n
     { part: "source", cluster: from, witness: "running", agent: { state: "running" } },
     { part: "target", cluster: to, witness: "terminated", agent: { state: "held" } },
   ]);
-  expect(await code(client.startOperation({ kind: "migrate", application, to }))).toBe("operation-halted");
+  expect(await codeOf(client.startOperation(migrate))).toBe("operation-halted");
 
   // What is known cannot be answered for: it is asked once more, and halts again.
   await client.decide(halted.id, { kind: "override", reason: "I think that it is down" });
   expect(await follow(journey.harbour, halted.id)).toMatchObject({ state: "halted" });
   await client.decide(halted.id, { kind: "abort", reason: "not today" });
-  expect(await code(client.decide(halted.id, { kind: "resume", reason: "or is it" }))).toBe("not-halted");
   const ended = await follow(journey.harbour, halted.id);
   expect(ended).toMatchObject({ state: "rolled-back", course: null });
   expect(ended.decisions.map(({ kind, by, reason }) => [kind, by, reason])).toEqual([
     ["override", "bootstrap", "I think that it is down"],
     ["abort", "bootstrap", "not today"],
   ]);
-  expect(await client.route(application)).toMatchObject({ cluster: from });
-  const { acknowledged, ...wrong } = await journey.arrive();
-  expect(acknowledged).toBeGreaterThan(0);
-  expect(wrong).toEqual(fine);
+  expect(await client.route(application)).toMatchObject({ cluster: from, epoch: 1 });
+
+  const again = await runOperation(client, migrate);
+  expect(again).toMatchObject({ state: "halted" });
+  await journey.harbour.restartOrchestrator({});
+  await flag.raise();
+  await client.decide(again.id, { kind: "resume", reason: "it may stop now" });
+  expect(await codeOf(client.decide(again.id, { kind: "abort", reason: "or not" }))).toMatch(
+    /not-halted|past-pivot/,
+  );
+  expect(await follow(journey.harbour, again.id)).toMatchObject({ state: "committed", possibleLoss: false });
+  expect(await client.route(application)).toMatchObject({ cluster: to });
+  await expectNothingLost(journey);
 }, 240_000);
 
-it("is aborted while it soaks, also by an orchestrator that was killed and is there again, and never past its pivot", async () => {
-  const verify = { method: "POST", path: "/canary", timeoutMs: 10_000, soakMs: 60_000 } as const;
+it("is aborted while it soaks, by an orchestrator that was away meanwhile", async () => {
+  const verify = { method: "POST", path: "/canary", timeoutMs: 10_000, soakMs: 15_000 } as const;
   const journey = await open({ verify });
   const { client } = journey.harbour;
-  const started = await client.startOperation({ kind: "migrate", application, to });
-  const soaking = await follow(journey.harbour, started.id, ({ steps }) =>
+  const { id } = await client.startOperation(migrate);
+  const soaking = await follow(journey.harbour, id, ({ steps }) =>
     steps.some(({ name, state }) => name === "verify" && state === "running"),
   );
   expect(soaking.ledger.stopSentAt).not.toBeNull();
   await journey.harbour.restartOrchestrator({});
-  await client.decide(started.id, { kind: "abort", reason: "the wrong cluster" });
-  const ended = await follow(journey.harbour, started.id);
+  await client.decide(id, { kind: "abort", reason: "the wrong cluster" });
+  const ended = await follow(journey.harbour, id);
   expect(ended).toMatchObject({ state: "rolled-back" });
   expect(ended.reason).toContain("bootstrap had it taken back: the wrong cluster");
   expect(await client.route(application)).toMatchObject({ cluster: from, epoch: 3 });
-  expect(await code(client.decide(started.id, { kind: "abort", reason: "again" }))).toBe("not-halted");
-
-  const receipts = await client.receipts(started.id);
-  expect(receipts.length).toBeGreaterThan(0);
-  const { acknowledged, ...wrong } = await journey.arrive();
-  expect(acknowledged).toBeGreaterThan(0);
-  expect(wrong).toEqual(fine);
+  expect(await codeOf(client.decide(id, { kind: "abort", reason: "again" }))).toBe("not-halted");
+  expect(await client.receipts(id)).not.toEqual([]);
+  await expectNothingLost(journey);
 }, 240_000);
 
-it("rolls back where a command of the user's finds the target wanting, and commits where it finds it good", async () => {
-  const command = ["sh", "-c", 'test "$MOOD" = good'];
-  const commands = [{ command, timeoutMs: 5_000 }];
-  const verify = { method: "POST", path: "/canary", timeoutMs: 10_000, commands } as const;
-  const journey = await open({ verify });
+it("rolls back where a command of the user's finds the target wanting, and commits, cold, where it finds it good", async () => {
+  const flag = await openFlag();
+  await flag.raise();
+  const commands = [{ command: flag.command, timeoutMs: 5_000 }];
+  const journey = await open({ verify: { method: "POST", path: "/canary", timeoutMs: 10_000, commands } });
   const { client } = journey.harbour;
-  const refused = await runOperation(client, { kind: "migrate", application, to });
+  await flag.lower();
+  const refused = await runOperation(client, migrate);
   expect(refused).toMatchObject({ state: "rolled-back" });
-  expect(refused.reason).toContain('cannot verify the target: "sh -c');
+  expect(refused.reason).toContain('cannot verify the target: "test -e');
   expect(await client.route(application)).toMatchObject({ cluster: from });
-  const { acknowledged, ...wrong } = await journey.arrive();
-  expect(acknowledged).toBeGreaterThan(0);
-  expect(wrong).toEqual(fine);
+
+  await flag.raise();
+  const moved = await runOperation(client, { ...migrate, cold: true });
+  expect(moved).toMatchObject({ state: "committed", cold: true });
+  expect(moved.steps.map(({ name }) => name).indexOf("prepare")).toBe(3);
+  expect(moved.ledger.firstWriteAt).not.toBeNull();
+  await expectNothingLost(journey);
 }, 240_000);
