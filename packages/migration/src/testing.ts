@@ -1,0 +1,1 @@
+export { FakePlacement } from "./fakes/fake-placement.ts";
