@@ -1,4 +1,4 @@
-/** One measured figure; `reference` was measured in the same run, `target` is what the figure must not exceed. */
+/** One measured figure; `reference` was measured in the same run, `target` is what the figure must not exceed, or must reach. */
 export interface Figure {
   readonly bench: string;
   readonly figure: string;
@@ -10,6 +10,8 @@ export interface Figure {
   readonly ok: boolean;
   /** Whether `target` is about `ratio` instead of `value`. */
   readonly isRatio?: boolean;
+  /** Whether `target` is the least instead of the most. */
+  readonly isFloor?: boolean;
 }
 
 export function median(values: readonly number[]): number | null {
@@ -61,6 +63,20 @@ export function valueFigure(params: {
   };
 }
 
+/** A figure that must reach its target. */
+export function floorFigure(params: {
+  readonly bench: string;
+  readonly figure: string;
+  readonly value: number;
+  readonly unit: string;
+  readonly reference: number;
+  readonly atLeast: number;
+}): Figure {
+  const { atLeast: target, ...rest } = params;
+  const { value, reference } = rest;
+  return { ...rest, ratio: value / reference, target, ok: value >= target, isFloor: true };
+}
+
 export const printFigures = (figures: readonly Figure[]): string =>
   figures.map((figure) => `${JSON.stringify(figure)}\n`).join("");
 
@@ -69,15 +85,17 @@ export function printTable(figures: readonly Figure[]): string {
     value === null ? "–" : String(Math.round(value * 100) / 100);
   const rows = [
     ["figure", "value", "unit", "reference", "ratio", "target", ""],
-    ...figures.map(({ figure, value, unit, reference, ratio, target, ok, isRatio = false }) => [
-      figure,
-      cell(value),
-      unit,
-      cell(reference),
-      cell(ratio),
-      target === null ? "" : `≤ ${cell(target)}${isRatio ? " ×" : ""}`,
-      ok ? "ok" : "MISSED",
-    ]),
+    ...figures.map(
+      ({ figure, value, unit, reference, ratio, target, ok, isRatio = false, isFloor = false }) => [
+        figure,
+        cell(value),
+        unit,
+        cell(reference),
+        cell(ratio),
+        target === null ? "" : `${isFloor ? "≥" : "≤"} ${cell(target)}${isRatio ? " ×" : ""}`,
+        ok ? "ok" : "MISSED",
+      ],
+    ),
   ];
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
   const line = (row: readonly string[]) =>

@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { type Figure, printFigures, printTable } from "./figure.ts";
 import { benchFootprint } from "./agent-footprint.ts";
+import { benchEngine } from "./engine.ts";
 import { benchHandover } from "./handover.ts";
 import { benchLease } from "./lease.ts";
 import { benchStop } from "./stop.ts";
@@ -12,6 +13,7 @@ const benches: Readonly<Record<string, (runs: number | undefined) => Promise<rea
   stop: benchStop,
   "agent-footprint": benchFootprint,
   tree: benchTree,
+  engine: benchEngine,
 };
 
 const { values, positionals } = parseArgs({
