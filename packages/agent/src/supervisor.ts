@@ -26,7 +26,7 @@ import type { Finisher } from "./finish-operation.ts";
 import { reasonOf } from "./log.ts";
 import { ownOperation, unrecordable } from "./own-operation.ts";
 import type { Recovered } from "./recover.ts";
-import { runCommand } from "./run-command.ts";
+import { runCheck } from "./run-check.ts";
 import { createRunKeeper } from "./run-keeper.ts";
 import { createStarter } from "./starter.ts";
 import { describeWait } from "./waiting.ts";
@@ -97,11 +97,11 @@ export function createSupervisor({
   let telling: Promise<void> = Promise.resolve();
   let since = new Date().toISOString();
   const longestMs = longestStopMs(config.hook) + 10_000;
-  const finishing = new Set<Promise<void>>();
+  const finishing = new Set<Promise<unknown>>();
   const closed = new AbortController();
 
   /** Runs on by itself; the answer is found under the operation's key. */
-  const inBackground = (what: string, work: Promise<void>): void => {
+  const inBackground = (what: string, work: Promise<unknown>): void => {
     const tracked = work
       .catch((error: unknown) => log("error", `cannot ${what}`, { reason: reasonOf(error) }))
       .finally(() => finishing.delete(tracked));
@@ -244,10 +244,7 @@ export function createSupervisor({
     const ending = by === platformStop ? "platform" : "stop";
     const ended = endRun(record, deadlineMs, { firstScan, untilAt, by: ending });
     // An end of the agent that joins waits for this receipt too.
-    inBackground(
-      "stop",
-      ended.then(() => undefined),
-    );
+    inBackground("stop", ended);
     return { key: record.key, ending: await ended };
   };
 
@@ -269,11 +266,7 @@ export function createSupervisor({
       await accept(
         command.key,
         (facts) => admitStop(facts, verified, receivedAt),
-        (record) =>
-          inBackground(
-            "stop",
-            endRun(record, record.deadlineMs, { firstScan }).then(() => undefined),
-          ),
+        (record) => inBackground("stop", endRun(record, record.deadlineMs, { firstScan })),
       );
     },
     async start(verified, secrets) {
@@ -311,16 +304,7 @@ export function createSupervisor({
     },
     async check(verified) {
       await journal.update((facts) => admitCheck(facts, machine.state, verified));
-      const { application } = keeper;
-      const check = config.checks[verified.command.check];
-      if (check === undefined || application === null)
-        throw new AppError("not-found", "cannot check: this agent's configuration has no such check");
-      return runCommand({
-        ...check,
-        environment: application.environment(),
-        workingDirectory: config.workload?.workingDirectory,
-        deadline: createDeadline(performance.now() + check.timeoutMs),
-      });
+      return runCheck(config, keeper.application, verified.command.check);
     },
     async replaceKey(verified, key) {
       await journal.update((facts) => admitKeys(facts, verified));

@@ -85,13 +85,14 @@ describe("a source that refuses its stop", () => {
 describe("a stop whose answer comes late", () => {
   it("counts for the next attempt, which asks under the same key", async () => {
     const world = await servingWorld();
-    const { set } = world.journal.messages;
-    world.journal.messages.set = () => world.journal.messages;
+    const { messages } = world.journal;
+    const set = messages.set.bind(messages);
+    messages.set = () => messages;
     const { receipt } = world.source;
     let silent = 1;
     world.source.receipt = async (...params) => (silent-- > 0 ? null : receipt(...params));
     const answers = at({ step: "stop", phase: "do", moment: "before", attempt: 2 }, () => {
-      world.journal.messages.set = set;
+      messages.set = set;
     });
     const end = await migrateIn(world, { attempts: 2 }, answers);
     expect(end).toEqual({ state: "committed" });

@@ -19,7 +19,7 @@ export function explanationLines(explanation: Explanation, now: number): readonl
 }
 
 function placeText({ placement, cluster, agent, witness }: Place): string {
-  const run = agent?.run == null ? "" : `, run ${formatRun(agent.run)}`;
+  const run = agent === null || agent.run === null ? "" : `, run ${formatRun(agent.run)}`;
   const seen =
     agent === null
       ? "its agent is not seen"

@@ -36,8 +36,8 @@ export function createMemoryEngine({ journal, crashAt, killed }: MemoryEnginePar
       const crash = crashAt(name);
       if (crash === "before") throw new Crash(name);
       const aborting = new AbortController();
-      const interrupted = await interruption?.();
-      if (interrupted != null) aborting.abort(new AppError("aborted", interrupted.detail));
+      const interrupted = (await interruption?.()) ?? null;
+      if (interrupted !== null) aborting.abort(new AppError("aborted", interrupted.detail));
       const done = work(aborting.signal).then(
         (value): StepResult<T> => ({ ok: true, value }),
         (error: unknown): StepResult<T> => {
@@ -46,7 +46,7 @@ export function createMemoryEngine({ journal, crashAt, killed }: MemoryEnginePar
         },
       );
       const worked = await Promise.race([done, killed]);
-      const result: StepResult<T> = interrupted == null ? worked : { ok: false, error: interrupted };
+      const result: StepResult<T> = interrupted === null ? worked : { ok: false, error: interrupted };
       if (crash === "after") throw new Crash(name);
       journal.entries.set(name, JSON.stringify(result));
       return JSON.parse(JSON.stringify(result)) as StepResult<T>;

@@ -41,7 +41,6 @@ beforeAll(async () => {
 });
 afterAll(() => bed.end());
 const unused = () => Promise.reject(new Error("not asked here"));
-
 beforeEach(() => {
   delivered = [];
   logged.length = 0;
@@ -86,9 +85,7 @@ beforeEach(() => {
       list: (application) => operations.list(application),
       find: (id, { after, waitMs }) => operations.waitForChange(id, after, waitMs),
       start: (request, caller) => bed.insert(request, caller.name),
-      decide: unused,
-      explain: unused,
-      receipts: unused,
+      ...{ decide: unused, explain: unused, receipts: unused },
     },
     metrics: unused,
     confirm: (jws) =>

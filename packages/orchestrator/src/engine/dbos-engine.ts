@@ -51,8 +51,8 @@ async function captured<T>(
   const late = new AppError("deadline-exceeded", `cannot finish ${name}: ${deadlineMs} ms have passed`);
   const timer = setTimeout(() => end(late), deadlineMs);
   const ask = async (): Promise<void> => {
-    const why = await interruption?.();
-    if (why != null) end(new AppError("aborted", why.detail));
+    const why = (await interruption?.()) ?? null;
+    if (why !== null) end(new AppError("aborted", why.detail));
   };
   // Records that do not answer interrupt nothing: commit asks them once more.
   const asking = setInterval(() => void ask().catch(() => undefined), askEveryMs);
