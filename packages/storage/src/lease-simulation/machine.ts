@@ -19,7 +19,8 @@ export interface Machine {
   timer(delayMs: number, what: string, act: () => void): () => void;
   freeze(kind: "pause" | "suspend", forMs: number): void;
   jumpWallClock(byMs: number): void;
-  crash(restartAfterMs: number): void;
+  /** Null: it stays down. */
+  crash(restartAfterMs: number | null): void;
   start(): void;
 }
 
@@ -33,6 +34,7 @@ export function createMachine(params: {
   const nowMs = (): number => scheduler.nowMs();
   let life = 0;
   let isDown = true;
+  let isForGood = false;
   let frozenUntilMs = 0;
   let suspendedMs = 0;
   let frozenMs = 0;
@@ -51,7 +53,8 @@ export function createMachine(params: {
   };
   const monotonicMs = (): number => nowMs() - suspendedMs;
   const timer: Machine["timer"] = (delayMs, what, act) => {
-    const dueMs = monotonicMs() + delayMs;
+    // Whole, or rounding could leave a rest that no time is too short for.
+    const dueMs = monotonicMs() + Math.ceil(delayMs);
     let cancel = (): void => {};
     const ring = (): void => {
       const leftMs = dueMs - monotonicMs();
@@ -89,10 +92,12 @@ export function createMachine(params: {
     crash(restartAfterMs) {
       isDown = true;
       life += 1;
-      scheduler.after(restartAfterMs, `${name} starts again`, () => machine.start());
+      isForGood ||= restartAfterMs === null;
+      if (restartAfterMs !== null)
+        scheduler.after(restartAfterMs, `${name} starts again`, () => machine.start());
     },
     start() {
-      if (!isDown) return;
+      if (!isDown || isForGood) return;
       isDown = false;
       // A machine that starts anew was not asleep: what is left of a freeze is over, and its clocks say so from here on.
       frozenUntilMs = nowMs();

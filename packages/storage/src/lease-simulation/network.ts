@@ -23,8 +23,17 @@ interface Net {
   readonly scheduler: Scheduler;
   readonly random: Random;
   readonly weather: Weather;
+  /** Whether nothing gets through between the two just now; the store is called "store". */
+  readonly isCut?: ((one: string, other: string) => boolean) | undefined;
   readonly sights: Sights;
 }
+
+const theStore = "store";
+
+const isLost = (net: Net, from: string, to: string): boolean =>
+  net.isCut?.(from, to) === true || net.random.chance(net.weather.lost);
+const isAnswerLost = (net: Net, from: string, to: string): boolean =>
+  net.isCut?.(from, to) === true || net.random.chance(net.weather.answerLost);
 
 const delayMs = ({ random, weather }: Net): number =>
   random.chance(weather.late) ? random.between(500, random.pick([3_000, 30_000])) : random.between(1, 80);
@@ -60,7 +69,7 @@ export function connect(
       const fail = (code: ErrorCode) => (): void =>
         end(() => reject(new AppError(code, `cannot ${what}: planted; nothing to do`)));
       const answer = (settle: () => void): void => {
-        if (!random.chance(weather.answerLost))
+        if (!isAnswerLost(params, machine.name, theStore))
           machine.deliver(delayMs(params), `answer to ${what}`, settle, life);
       };
       stopTimer = machine.timer(timeoutMs, `${what} times out`, fail("storage-unclear"));
@@ -75,12 +84,12 @@ export function connect(
         if (fails && random.chance(0.5)) return answer(fail("storage-unclear"));
         perform(isCopy).then(
           (result) => answer(fails ? fail("storage-unclear") : () => end(() => resolve(result))),
-          reject,
+          (error: Error) => answer(() => end(() => reject(error))),
         );
       };
       const copies = refused !== undefined && random.chance(weather.duplicated) ? 2 : 1;
       for (let copy = 0; copy < copies; copy += 1)
-        if (!random.chance(weather.lost))
+        if (!isLost(params, machine.name, theStore))
           scheduler.after(delayMs(params), `${machine.name}'s ${what} arrives`, () => arrive(copy > 0));
     });
 
@@ -137,12 +146,12 @@ export function ask<T>(
       resolve(answer);
     };
     const reply = (answer: T): void => {
-      if (!random.chance(weather.answerLost))
+      if (!isAnswerLost(params, to.name, from.name))
         from.deliver(delayMs(params), `answer to ${what}`, () => hear(answer), life);
     };
     const copies = random.chance(weather.duplicated) ? 2 : 1;
     for (let copy = 0; copy < copies; copy += 1)
-      if (!random.chance(weather.lost))
+      if (!isLost(params, from.name, to.name))
         scheduler.after(delayMs(params), `${what} arrives`, () => {
           to.deliver(0, what, () => handle(reply));
         });

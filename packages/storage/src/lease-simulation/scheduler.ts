@@ -17,15 +17,19 @@ interface Due {
   isOff: boolean;
 }
 
-const traceLength = 60;
+const usualTraceLength = 60;
 
-export function createScheduler(params: { readonly isTraced: boolean }): Scheduler {
+export function createScheduler(params: {
+  readonly isTraced: boolean;
+  readonly traceLength?: number | undefined;
+}): Scheduler {
+  const { isTraced, traceLength = usualTraceLength } = params;
   /** Latest first. */
   const queue: Due[] = [];
   const trace: string[] = [];
   let now = 0;
   const note = (line: string): void => {
-    if (!params.isTraced) return;
+    if (!isTraced) return;
     trace.push(`${String(now).padStart(8)} ms  ${line}`);
     if (trace.length > traceLength) trace.shift();
   };

@@ -52,4 +52,8 @@ export function forbidden(before: Lease | null, after: Lease): string | null {
 }
 
 const isNewer = (before: Run | null, after: Run | null): boolean =>
-  before !== null && after !== null && after.placement === before.placement && after.counter > before.counter;
+  before !== null &&
+  after !== null &&
+  after.placement === before.placement &&
+  // Another life of the agent begins to count anew.
+  (after.instance !== before.instance || after.counter > before.counter);
