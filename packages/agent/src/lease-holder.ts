@@ -1,5 +1,7 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { type AgentConfig, type AgentStatus, AppError, type Run, isAppError, sameRun } from "@baton/protocol";
 import {
+  type Clock,
   type Lease,
   type LeaseChange,
   type LeaseView,
@@ -9,6 +11,20 @@ import {
 } from "@baton/storage";
 import type { RunFacts } from "./facts.ts";
 import { type Log, reasonOf } from "./log.ts";
+
+/** Monotonic; `after` calls once, unless it is taken back by what it returns. */
+export interface HolderClock extends Clock {
+  after(ms: number, act: () => void): () => void;
+}
+
+const systemClock: HolderClock = {
+  nowMs: () => performance.now(),
+  sleep: (ms) => delay(ms),
+  after: (ms, act) => {
+    const timer = setTimeout(act, ms);
+    return () => clearTimeout(timer);
+  },
+};
 
 const statusAgeMs = 1_000;
 const readMs = 1_000;
@@ -56,10 +72,11 @@ export function createLeaseHolder(deps: {
   readonly store: ObjectStore;
   readonly log: Log;
   readonly onRenewal?: ((result: "renewed" | "failed" | "lost") => void) | undefined;
+  readonly clock?: HolderClock | undefined;
 }): LeaseHolder {
-  const { placement: holder, storage, store, log, onRenewal } = deps;
+  const { placement: holder, storage, store, log, onRenewal, clock = systemClock } = deps;
   const { prefix, owner, renewMs, lostAfterMs } = storage;
-  let renewal: { timer: NodeJS.Timeout | null } | null = null;
+  let renewal: { cancel: () => void } | null = null;
   let seen: { readonly at: number; readonly view: Promise<Seen> } | null = null;
 
   /** As the last of our own writes left it. */
@@ -69,7 +86,8 @@ export function createLeaseHolder(deps: {
     seen = null;
     const known = fields.kind === "renew" ? written : null;
     written = null;
-    written = await changeLease({ store, prefix, change: { ...fields, owner, holder }, known, deadlineMs });
+    const wanted = { ...fields, owner, holder };
+    written = await changeLease({ store, prefix, change: wanted, known, deadlineMs, clock });
     seen = null;
   };
 
@@ -124,30 +142,30 @@ export function createLeaseHolder(deps: {
     },
 
     startRenewing({ run, epoch }, onLost) {
-      const mine: { timer: NodeJS.Timeout | null } = { timer: null };
-      if (renewal?.timer) clearTimeout(renewal.timer);
+      const mine = { cancel: () => {} };
+      renewal?.cancel();
       renewal = mine;
       // By a clock that stands still while the machine sleeps: asleep it cannot renew, and cannot write either.
-      let renewedAt = performance.now();
+      let renewedAt = clock.nowMs();
       let isLost = false;
       const lose = (why: string): void => {
         if (!isLost) onLost?.(why);
         isLost = true;
       };
       const plan = (): void => {
-        mine.timer = setTimeout(() => void renew(), renewMs);
+        mine.cancel = clock.after(renewMs, () => void renew());
       };
       const renew = async (): Promise<void> => {
         try {
           await change({ kind: "renew", epoch, run }, Math.max(1_000, renewMs));
-          renewedAt = performance.now();
+          renewedAt = clock.nowMs();
           onRenewal?.("renewed");
         } catch (error) {
           if (renewal === mine) {
             log("warn", "the lease could not be renewed", { reason: reasonOf(error) });
             const isSomebodyElses = isAppError(error) && refusals.includes(error.code);
             onRenewal?.(isSomebodyElses ? "lost" : "failed");
-            const silentMs = performance.now() - renewedAt;
+            const silentMs = clock.nowMs() - renewedAt;
             if (isSomebodyElses) lose("the lease names somebody else");
             else if (silentMs >= lostAfterMs)
               lose(`the lease could not be renewed for ${Math.round(silentMs / 1_000)} s`);
@@ -159,13 +177,12 @@ export function createLeaseHolder(deps: {
     },
 
     stopRenewing() {
-      if (renewal?.timer) clearTimeout(renewal.timer);
+      renewal?.cancel();
       renewal = null;
     },
 
     async status(living) {
-      if (seen === null || performance.now() - seen.at > statusAgeMs)
-        seen = { at: performance.now(), view: look() };
+      if (seen === null || clock.nowMs() - seen.at > statusAgeMs) seen = { at: clock.nowMs(), view: look() };
       const { lease, problem } = await seen.view;
       if (problem !== null) return { reachable: false, lost: false, detail: problem };
       if (lease === null) return { reachable: true, lost: living !== null, detail: "there is no lease" };
