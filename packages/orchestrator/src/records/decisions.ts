@@ -64,6 +64,8 @@ function assertDecidable(row: Selectable<Schema["operations"]>, kind: DecisionRe
       `cannot ${kind} ${id}: it is past its point of no return, and goes only forward`,
     );
   if (state === "halted") {
+    if (kind === "override" && from === "past-pivot")
+      throw new AppError("not-halted", `cannot override ${id}: it lacks no evidence; resume it`);
     if (kind === "abort" && from === "rolling-back")
       throw new AppError(
         "not-halted",
