@@ -100,7 +100,7 @@ async function measureMoves(runs: number): Promise<readonly Figure[]> {
       }),
       valueFigure({
         bench,
-        figure: `until each of ${atOnce} has gone on, slowest`,
+        figure: `until each of those under way, of ${atOnce}, has gone on, slowest`,
         value: Math.max(...resumed.map(({ allMs }) => allMs)),
         unit: "ms",
         atMost: null,
@@ -114,7 +114,7 @@ async function measureMoves(runs: number): Promise<readonly Figure[]> {
       }),
       valueFigure({
         bench,
-        figure: `until each of ${atOnce} has gone on there, slowest`,
+        figure: `until each of those under way, of ${atOnce}, has gone on there, slowest`,
         value: Math.max(...takenOver.map(({ allMs }) => allMs)),
         unit: "ms",
         atMost: null,

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { performance } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import type { Verdict } from "@baton/example-ledger/demo";
+import { type Verdict, settleMs } from "@baton/example-ledger/demo";
 import { type Figure, median } from "./figure.ts";
 
 const demo = fileURLToPath(import.meta.resolve("@baton/example-ledger/demo/main"));
@@ -14,16 +14,26 @@ interface Run {
   readonly wallMs: number;
 }
 
-/** Whole demos in a row; the reference is a move by hand in the same run, by hard kill, which waits for nobody. */
+/** While the application is down, or may be. */
+const steps = ["stop", "fence", "handOver", "start", "verify", "commit"];
+
+/**
+ * Whole demos in a row. References in the same run: a move by hand, by hard kill, which waits for nobody; and cold moves, where the target is made
+ * while the application is down.
+ */
 export async function benchHandover(runs: number = defaultRuns): Promise<readonly Figure[]> {
   const moves: Run[] = [];
+  const colds: Run[] = [];
   const kills: Run[] = [];
   for (let n = 0; n < runs; n += 1) {
     moves.push(await runDemo([]));
+    if (n % 2 === 0) colds.push(await runDemo(["--cold"]));
     if (n % 4 === 0) kills.push(await runDemo(["--no-hook"]));
   }
   const verdicts = moves.map(({ verdict }) => verdict);
-  const byHand = median(kills.flatMap(({ verdict }) => verdict.downtimeMs ?? []));
+  const byBaton = [...moves, ...colds].map(({ verdict }) => verdict);
+  const downtimes = (of: readonly Run[]) => of.flatMap(({ verdict }) => verdict.downtimeMs ?? []);
+  const byHand = median(downtimes(kills));
   const figure = (
     name: string,
     value: number | null,
@@ -41,44 +51,64 @@ export async function benchHandover(runs: number = defaultRuns): Promise<readonl
     ok: value !== null && (target === null || value <= target),
   });
   const most = (values: readonly number[]) => Math.max(...values);
-  const overheads = verdicts.flatMap(({ downtimeMs, appStopMs, appStartMs }) =>
-    downtimeMs === null || appStopMs === null || appStartMs === null
-      ? []
-      : downtimeMs - appStopMs - appStartMs,
-  );
+  // Nothing else is taken off: the store's settle time, route and client count.
+  const overheads = (of: readonly Run[]) =>
+    of.flatMap(({ verdict: { downtimeMs, appStopMs, appStartMs } }) =>
+      downtimeMs === null || appStopMs === null || appStartMs === null
+        ? []
+        : downtimeMs - appStopMs - appStartMs,
+    );
+  const warm = overheads(moves);
+  /** Of a step, without what the application itself took in it. */
+  const shareOf = (name: string) =>
+    verdicts.flatMap(({ steps: seen, appStopMs, appStartMs }) => {
+      const ms = seen.find((step) => step.name === name)?.ms ?? null;
+      const own = { stop: appStopMs, start: appStartMs }[name] ?? 0;
+      return ms === null ? [] : ms - own;
+    });
   return [
     figure(
       "demos that did not commit",
-      verdicts.filter(({ outcome }) => outcome !== "committed").length,
+      byBaton.filter(({ outcome }) => outcome !== "committed").length,
       "runs",
       0,
     ),
     figure(
       "entries lost, worst run",
-      most(verdicts.map(({ entriesLost }) => entriesLost)),
+      most(byBaton.map(({ entriesLost }) => entriesLost)),
       "entries",
       0,
       median(kills.map(({ verdict }) => verdict.entriesLost)),
     ),
     figure(
       "overlapping writers, worst run",
-      most(verdicts.map(({ overlappingWriters }) => overlappingWriters)),
+      most(byBaton.map(({ overlappingWriters }) => overlappingWriters)),
       "writes",
       0,
     ),
     figure("whole demo, slowest", most(moves.map(({ wallMs }) => wallMs)) / 1_000, "s", 60),
+    figure("downtime, median; reference: by hard kill", median(downtimes(moves)), "ms", null, byHand),
     figure(
-      "downtime, median",
-      median(verdicts.flatMap(({ downtimeMs }) => downtimeMs ?? [])),
+      "downtime, median; reference: cold",
+      median(downtimes(moves)),
       "ms",
       null,
-      byHand,
+      median(downtimes(colds)),
     ),
     figure(
-      "downtime without the application's stop and start, median",
-      overheads.length === runs ? median(overheads) : null,
+      `downtime less the application's own stop and start, ${settleMs} ms of settling in it, median; reference: cold`,
+      warm.length === runs ? median(warm) : null,
       "ms",
-      300,
+      150,
+      median(overheads(colds)),
+    ),
+    ...steps.map((name) =>
+      figure(
+        `step ${name}, less the application's own part of it, median`,
+        median(shareOf(name)),
+        "ms",
+        null,
+      ),
     ),
     figure(
       "the application's own stop, slowest",

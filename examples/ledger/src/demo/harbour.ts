@@ -21,6 +21,8 @@ import { superviseOrchestrator } from "./supervise-orchestrator.ts";
 export const bucket = "harbor";
 export const prefix = "ledger/";
 export const application = "ledger";
+/** This store decides about a write when its last byte has arrived, and drops what a closed connection left unfinished. */
+export const settleMs = 50;
 export const clusters = ["harbor-a", "harbor-b"] as const;
 export type ClusterName = (typeof clusters)[number];
 
@@ -182,8 +184,7 @@ async function writeManifests(
       prefix,
       // A key a cluster, so that the store's own log tells the writers apart.
       credentials: { control, data: a, dataByCluster: { "harbor-a": a, "harbor-b": b } },
-      // This store decides about a write when its last byte has arrived, and drops what a closed connection left unfinished.
-      settleMs: 50,
+      settleMs,
     },
     {
       kind: "application",

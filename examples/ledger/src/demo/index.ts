@@ -1,6 +1,6 @@
-export { application, bucket, clusters, ledgerProgram, openHarbour, prefix } from "./harbour.ts";
+export { application, bucket, clusters, ledgerProgram, openHarbour, prefix, settleMs } from "./harbour.ts";
 export type { ClusterName, Harbour, HarbourOptions } from "./harbour.ts";
 export { runDemo } from "./run-demo.ts";
-export type { Audience } from "./run-demo.ts";
+export type { Audience, Move } from "./run-demo.ts";
 export { runOperation } from "./run-operation.ts";
 export type { Verdict } from "./verdict.ts";

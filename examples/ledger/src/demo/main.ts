@@ -16,6 +16,7 @@ interface Options {
   readonly fail?: string;
   readonly kill?: string;
   readonly plant?: "start-before-stop";
+  readonly cold?: true;
 }
 
 const step = (value: string): string => {
@@ -36,6 +37,7 @@ const options = new Command("demo")
   .option("--no-hook", "move by hard kill, without Baton: shows the loss")
   .option("--fail <step>", "make this step of the migration fail", step)
   .option("--kill <orchestrator@step>", "kill the orchestrator in the middle of this step", orchestratorStep)
+  .option("--cold", "make the target only when the source has stopped")
   .addOption(new Option("--plant <fault>", "a wrong move, without Baton").choices(["start-before-stop"]))
   .parse()
   .opts<Options>();
@@ -89,7 +91,10 @@ async function main(): Promise<number> {
         if (options.json === undefined) view.update(operation);
       },
     };
-    const verdict = await Promise.race([runDemo(harbour, audience, naive), interrupted.promise]);
+    const verdict = await Promise.race([
+      runDemo(harbour, audience, { naive, cold: options.cold }),
+      interrupted.promise,
+    ]);
     if (options.json === undefined) view.end();
     if ("status" in verdict) return verdict.status;
     if (options.json === undefined) {

@@ -20,11 +20,18 @@ export interface Audience {
   acknowledged(count: number): void;
 }
 
+export interface Move {
+  /** Without Baton. */
+  readonly naive?: NaiveMove | undefined;
+  /** The target is made only when the source has stopped. */
+  readonly cold?: boolean | undefined;
+}
+
 /** The main job: deploy, keep writing, move, and compare what was acknowledged with what is in the bucket. */
 export async function runDemo(
   harbour: Harbour,
   audience: Audience,
-  naive: NaiveMove | undefined,
+  { naive, cold = false }: Move = {},
 ): Promise<Verdict> {
   const { client } = harbour;
   audience.say("deploying ledger on harbor-a");
@@ -91,8 +98,10 @@ export async function runDemo(
     }
 
     audience.say("migrating ledger to harbor-b");
-    const operation = await runOperation(client, { kind: "migrate", application, to: "harbor-b" }, (seen) =>
-      audience.operation(seen),
+    const operation = await runOperation(
+      client,
+      { kind: "migrate", application, to: "harbor-b", cold },
+      (seen) => audience.operation(seen),
     );
     const route = await client.route(application);
     if (operation.state !== "halted") await serveAWhile(writer);
