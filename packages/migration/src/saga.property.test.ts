@@ -114,5 +114,5 @@ describe.each([
       { numRuns: Number(process.env["STRATEGY_RUNS"] ?? "800"), seed: 12 },
     );
     for (const count of [...Object.values(seen), fenced]) expect(count).toBeGreaterThan(2);
-  });
+  }, 120_000);
 });
