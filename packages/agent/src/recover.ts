@@ -110,7 +110,7 @@ export async function recover(deps: {
   const isTold = isToldToStop(journal.facts, run);
   const endedBy = isTold ? "stop" : "itself";
   const ended = await journal.update((facts) =>
-    failOpenStarts(changeRun(facts, { end, endedBy, open: false })),
+    failOpenStarts(changeRun(facts, { end, endedBy, ...(isTold && { open: false }) })),
   );
   const follows = !isTold && mayFollow(run, slot);
   return {

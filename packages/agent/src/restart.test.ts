@@ -78,6 +78,28 @@ describe("an agent that starts again", () => {
     });
   });
 
+  // Its end was recorded together with closed doors, and its successor served nobody until somebody opened it.
+  it.each(["while its agent was away", "before its agent's eyes"])(
+    "lets clients in again when the application that served died %s and starts again in its slot",
+    async (when) => {
+      bed = await createBed({ config: { slot: "pod-1/app", start: "immediately", afterExit: "exit" } });
+      const { run, epoch } = await bed.run();
+      await bed.post("/v1/open", await bed.sign({ kind: "open", operation: bed.operation, run }, epoch));
+      const isAway = when === "while its agent was away";
+      if (isAway) await bed.agent.close();
+      for (const { pid } of await bed.processes()) process.kill(pid, "SIGKILL");
+      await until("its death", async () => (await bed.processes()).length === 0);
+      if (!isAway) {
+        await until("its end is seen", async () => (await bed.status()).state === "crashed");
+        await bed.agent.close();
+      }
+      await bed.begin();
+      await until("its next run", async () => (await bed.status()).state === "running");
+      expect(await bed.status()).toMatchObject({ open: true, ready: true });
+      expect((await bed.status()).run).not.toEqual(run);
+    },
+  );
+
   it("sees an adopted application end", async () => {
     bed = await createBed();
     await bed.run();

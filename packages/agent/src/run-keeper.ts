@@ -76,7 +76,9 @@ export function createRunKeeper(
   const conclude = async (ended: Application, end: Ending, by: StopOrder["by"]): Promise<Ending> => {
     lease.stopRenewing();
     const facts = { ...ended.facts, end, endedBy: by };
-    const recorded = note(context, (all) => changeRun(all, { end, endedBy: by, open: false })).catch(
+    // What ended by itself may follow in its slot, and lets in whom this run let in.
+    const closed = by === "itself" ? {} : { open: false };
+    const recorded = note(context, (all) => changeRun(all, { end, endedBy: by, ...closed })).catch(
       (error: unknown) => log("error", "the end cannot be recorded", { reason: reasonOf(error) }),
     );
     // The platform starts it again in its slot: the lease goes from this run to the next, if nobody takes it away before (rule 2).
