@@ -126,7 +126,7 @@ export function startAgent(deps: AgentDeps): Agent {
     lease.stopRenewing();
     const goesOn = by === "itself" && mayFollow(run, slot);
     await Promise.all([
-      update((all) => changeRun(all, { end, endedBy: by, open: false })),
+      update((all) => changeRun(all, { end, endedBy: by, ...(by === "stop" && { open: false }) })),
       goesOn || lease.end({ ...run, end, endedBy: by }, 2_000),
     ]);
     state.end(by === "itself" ? "died" : "gone", end.evidence);
@@ -336,7 +336,13 @@ export function startAgent(deps: AgentDeps): Agent {
     } else if (died) {
       const ending = endedByItself(null);
       await update((all) =>
-        failOpenStarts(changeRun(all, { end: ending, endedBy: isTold ? "stop" : "itself", open: false })),
+        failOpenStarts(
+          changeRun(all, {
+            end: ending,
+            endedBy: isTold ? "stop" : "itself",
+            ...(isTold && { open: false }),
+          }),
+        ),
       );
       abandoned = canFollow ? null : facts().run;
     }

@@ -48,7 +48,7 @@ export function finalBreach(world: {
   if (!aim.isServing) return null;
   const run = there.runs.at(-1);
   if (run?.isAlive !== true) return there.wasKilled ? null : `P3: ${what} ${aim.placement} does not run`;
-  if (!run.isOpen && !there.wasKilled) return `P3: ${what} ${aim.placement} lets no client in`;
+  if (!run.isOpen) return `P3: ${what} ${aim.placement} lets no client in`;
   if (lease?.holder !== aim.placement || !sameRun(lease.run, run.run))
     return `P1: ${what} the lease does not name it`;
   return null;

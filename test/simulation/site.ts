@@ -92,6 +92,8 @@ export function createSite(deps: SiteDeps): Site {
       name: `agent ${number} on ${name}`,
       scheduler,
       main: () => {
+        // Another life in the same slot: what an ended run had left was in the container before (rule 2).
+        for (const one of runs) if (one.exit !== null) one.kill();
         inside.agent = startAgent({
           machine,
           placement: id,
