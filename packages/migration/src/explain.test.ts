@@ -47,6 +47,14 @@ describe("an operation that runs", () => {
       next: "then stop; otherwise everything is taken back",
     });
     expect(told({}, { name: "start", state: "running" })).toMatchObject({ until: after(patientMs(input)) });
+    const other = {
+      steps: migrate.steps.map((step) => (step.name === "verify" ? { ...step, name: "taste" } : step)),
+    };
+    const tasting = operation();
+    const steps = tasting.steps.map((step) =>
+      step.name === "verify" ? { ...step, name: "taste", state: "running" as const } : step,
+    );
+    expect(explain({ ...tasting, steps }, other, input)).toMatchObject({ waitsFor: "taste", until: null });
     expect(told({ course: "past-pivot" }, { name: "retire", state: "running" })).toMatchObject({
       next: "the operation is committed; otherwise it is tried again, and after that the operation halts",
     });

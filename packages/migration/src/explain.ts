@@ -43,16 +43,11 @@ export function explain(
   if (current === undefined || step === undefined)
     return { waitsFor: "its engine to go on", since: null, until: null, next: "its next step", actions };
   const isUndo = current.state === "undoing";
-  const deadline = isUndo ? step.undo?.deadlineMs : step.deadlineMs;
-  const ms =
-    step.confirm !== undefined && !isUndo
-      ? stopBudgetMs(input) + answerReserveMs
-      : typeof deadline === "function"
-        ? deadline(input as never)
-        : (deadline ?? 0);
-  const what = waits[step.name] ?? step.name;
+  const { deadlineMs } = step;
+  const ownMs = typeof deadlineMs === "function" ? deadlineMs(input as never) : deadlineMs;
+  const ms = step.confirm === undefined ? ownMs : stopBudgetMs(input) + answerReserveMs;
   return {
-    waitsFor: isUndo ? `the undo of ${step.name}` : what,
+    waitsFor: isUndo ? `the undo of ${step.name}` : (waits[step.name] ?? step.name),
     since: current.startedAt,
     until:
       current.startedAt === null || isUndo

@@ -1,6 +1,6 @@
 import { AppError, type FenceRecord } from "@baton/protocol";
 import { type HandoverDecision, type HandoverEvidence, decideHandover } from "./handover-table.ts";
-import type { DeployInput, SourcePorts } from "./ports.ts";
+import type { DeployInput, FencePort, SourcePorts } from "./ports.ts";
 import type { StepContext } from "./saga.ts";
 import type { SourceEnd } from "./source-steps.ts";
 import { patientMs } from "./stop-times.ts";
@@ -37,7 +37,8 @@ export async function planFence(ctx: Ctx): Promise<PlannedFence> {
 /** By the handover table, with the store's settle time; there is no other way past this step. */
 export async function fenceSource(ctx: Ctx<PlannedFence>): Promise<null> {
   const { input, ports, intent, signal } = ctx;
-  const record = intent.isNeeded ? await takeKeyAway(ctx) : null;
+  const { fence: keys } = ports;
+  const record = intent.isNeeded && keys !== null ? await takeKeyAway(ctx, keys) : null;
   const [witness] = await Promise.all([
     lookFromOutside(ctx),
     record === null ? ports.clock.wait(input.settleMs, signal) : null,
@@ -50,14 +51,12 @@ export async function fenceSource(ctx: Ctx<PlannedFence>): Promise<null> {
 }
 
 /** Null where it could not be proven and somebody answers for what a fence would have shown. */
-async function takeKeyAway({
-  ports,
-  done,
-  override,
-  signal,
-}: Ctx<PlannedFence>): Promise<FenceRecord | null> {
+async function takeKeyAway(
+  { done, override, signal }: Ctx<PlannedFence>,
+  fence: FencePort,
+): Promise<FenceRecord | null> {
   try {
-    return (await ports.fence?.apply(done.stop.receipt, signal)) ?? null;
+    return await fence.apply(done.stop.receipt, signal);
   } catch (error) {
     if (override === null) throw error;
     return null;

@@ -105,10 +105,6 @@ async function endedStop(
   const status = await ports.source.withdraw(intent, signal);
   if ((status.state === "running" || status.state === "refused") && sameRun(status.run, intent.run))
     return null;
-  for (const key of intent.earlier) {
-    const late = await ports.source.receipt({ key, waitMs: 0 }, signal);
-    if (late !== null && isProvenEnd(late)) return late;
-  }
   const verified = await ports.source.receipt({ key: intent.key, waitMs }, signal);
   if (verified === null)
     throw new AppError(

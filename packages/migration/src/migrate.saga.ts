@@ -87,7 +87,7 @@ async function planHandOver({
   const grant = newNonce();
   const current = await ports.lease.read(signal);
   // Without a receipt nobody knows whether the source started again in its slot: what was fenced, or answered for, is every run of its epoch.
-  const run = done.stop.jws === null ? (current?.lease.run ?? lastRun) : lastRun;
+  const run = done.stop.jws === null && current !== null ? current.lease.run : lastRun;
   const write = planLeaseChange({
     current,
     change: {

@@ -101,7 +101,7 @@ async function afterFailure(
 const insteadOf = (run: Run, step: Step, error: RecordedError): unknown =>
   error.code === "aborted"
     ? null
-    : (step.instead?.(contextOf(run, step, new AbortController().signal) as never, error) ?? null);
+    : (step.instead?.(contextOf(run, step, 1, new AbortController().signal) as never, error) ?? null);
 
 async function takeBack(
   run: Run,

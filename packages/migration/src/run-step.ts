@@ -27,13 +27,13 @@ export type AnyContext = StepContext<unknown, unknown, unknown, unknown>;
 type AnyUndoContext = UndoContext<unknown, unknown, unknown, unknown, unknown>;
 type Work<C> = (ctx: C) => Promise<unknown>;
 
-export const contextOf = (run: Run, step: Step, signal: AbortSignal): AnyContext => ({
+export const contextOf = (run: Run, step: Step, attempt: number, signal: AbortSignal): AnyContext => ({
   operation: run.operation,
   input: run.input,
   ports: run.ports,
   done: run.done,
   intent: run.intents[step.name],
-  attempt: run.tries[step.name] ?? 1,
+  attempt,
   override: run.override,
   signal,
 });
@@ -53,7 +53,7 @@ export async function doStep(run: Run, step: Step, mayStop: boolean): Promise<St
   const { engine, progress } = run;
   const attempt = countTry(run, step.name);
   const name = attempt === 1 ? step.name : `${step.name}#${attempt}`;
-  const context = (signal: AbortSignal): AnyContext => contextOf(run, step, signal);
+  const context = (signal: AbortSignal): AnyContext => contextOf(run, step, attempt, signal);
   const interruption = mayStop ? () => progress.interruption() : undefined;
   const failed = async (result: StepResult<unknown> & { ok: false }) => {
     await record(run, `${name}.failed`, () =>
@@ -116,8 +116,7 @@ export async function undoStep(run: Run, step: Step): Promise<StepResult<unknown
   };
   const deadlineMs = msOf(undo.deadlineMs, run.input);
   const context = (signal: AbortSignal, intent: unknown): AnyUndoContext => ({
-    ...contextOf(run, step, signal),
-    attempt,
+    ...contextOf(run, step, attempt, signal),
     done: run.done as Partial<unknown>,
     intents: run.intents as Partial<unknown>,
     intent,

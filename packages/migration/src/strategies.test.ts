@@ -5,6 +5,8 @@ import { at, expectPromises, failing, runInWorld } from "./fakes/saga.testsuite.
 import { decisionTopic } from "./halt.ts";
 import { migrate, migrateCold } from "./migrate.saga.ts";
 import { type Faults, noFaults } from "./progress.port.ts";
+import { keepReceipt } from "./source-steps.ts";
+import { stop } from "./stop.saga.ts";
 
 async function servingWorld({ fence = false } = {}): Promise<FakeWorld> {
   const world = createFakeWorld();
@@ -101,7 +103,32 @@ describe("a stop whose answer comes late", () => {
   });
 });
 
+describe("a message about an attempt before", () => {
+  it("that comes late and says nothing of an end is passed over for the attempt that is asked for", async () => {
+    const world = await servingWorld();
+    world.source.stopManner = "refused";
+    const { messages } = world.journal;
+    const relents = at({ step: "stop", phase: "do", moment: "before", attempt: 2 }, () => {
+      world.source.stopManner = "graceful";
+      messages.set = () => messages;
+    });
+    const end = await migrateIn(world, { attempts: 2 }, relents);
+    expect(end).toEqual({ state: "committed" });
+    expect(world.records.receipts.map(({ receipt }) => receipt.outcome)).toEqual(["refused", "graceful"]);
+  });
+});
+
 describe("a source that nobody reaches", () => {
+  it("is nobody to answer for where the lease names somebody else", async () => {
+    const world = await servingWorld({ fence: true });
+    const early = at({ step: "prepare", phase: "do", moment: "after" }, async () => {
+      world.source.isAway = true;
+      await world.rewriteLease({ holder: "pl-00000000000000000009", state: "stopped" });
+    });
+    expect(await migrateIn(world, { strategy: "failover" }, early)).toMatchObject({ state: "rolled-back" });
+    expect(world.fence.disabled.size).toBe(0);
+  });
+
   it("leaves the operation halted, and one that is back is resumed into serving", async () => {
     const world = await servingWorld();
     expect(await migrateIn(world, {}, leaves(world))).toMatchObject({ state: "halted" });
@@ -223,6 +250,18 @@ describe("a person", () => {
     expect(world.source.state).toBe("stopped");
   });
 
+  it("answers for a target that ended, and nobody knows how", async () => {
+    const world = await servingWorld();
+    world.target.stopManner = "unknown";
+    expect(await migrateIn(world, {}, failsVerify)).toMatchObject({ state: "halted" });
+    await world.target.die();
+    world.target.witnessed = "unknown";
+    decideAt(world, 1, "override");
+    const end = await migrateIn(world, {}, failsVerify);
+    expect(end).toMatchObject({ state: "rolled-back" });
+    expectPromises(world, end);
+  });
+
   it("resumes what failed after the pivot", async () => {
     const world = await servingWorld();
     const stuck = failing({ step: "retire", phase: "do", moment: "before" });
@@ -288,5 +327,51 @@ describe("a cold migration", () => {
     expectPromises(world, end);
     expect(order.indexOf("prepare")).toBeGreaterThan(order.indexOf("stop"));
     expect(world.target.state).toBe("removed");
+  });
+});
+
+describe("a target that soaks", () => {
+  it("is checked each second until the time is over, and taken back as soon as a check fails", async () => {
+    const verify = { method: "POST", path: "/canary", timeoutMs: 1_000, soakMs: 3_000 } as const;
+    for (const failsAt of [null, 3]) {
+      const world = await servingWorld();
+      let checks = 0;
+      const check = world.target.verify;
+      world.target.verify = async () => {
+        checks += 1;
+        world.target.verifyFails = checks === failsAt;
+        await check();
+      };
+      const input = { ...usualInput, verify };
+      const { end } = await runInWorld({ saga: migrate, world, openPorts: () => world.ports, input });
+      expect([checks, end.state]).toEqual(failsAt === null ? [4, "committed"] : [3, "rolled-back"]);
+      expectPromises(world, end);
+    }
+  });
+});
+
+describe("a stop that is taken back", () => {
+  it("needs no target", async () => {
+    const world = await servingWorld();
+    world.aim = "stop";
+    const { target: _none, ...ports } = world.ports;
+    const fails = failing({ step: "release", phase: "do", moment: "before" });
+    const { end } = await runInWorld({ saga: stop, world, openPorts: () => ports, faults: fails });
+    expect(end).toMatchObject({ state: "rolled-back" });
+    expectPromises(world, end);
+  });
+});
+
+describe("a receipt that drained", () => {
+  it("tells when the clients had left", async () => {
+    const world = await servingWorld();
+    const marks: object[] = [];
+    world.ports.records.mark = async (moments) => void marks.push(moments);
+    await migrateIn(world, {});
+    const [verified] = world.records.receipts;
+    if (verified === undefined) throw new Error("there is a receipt");
+    const phases = [{ phase: "drain", result: "done", ms: 1_500.4, detail: null }] as const;
+    await keepReceipt(world.ports, { ...verified, receipt: { ...verified.receipt, phases: [...phases] } });
+    expect(marks.at(-1)).toMatchObject({ drainedAt: "1970-01-01T00:00:01.500Z" });
   });
 });

@@ -1,4 +1,4 @@
-import { AppError, type FenceRecord, type ReplicaRecord, usualStopPolicy } from "@baton/protocol";
+import { type Run, AppError, type FenceRecord, type ReplicaRecord, usualStopPolicy } from "@baton/protocol";
 import {
   type Lease,
   type ProbeResult,
@@ -170,7 +170,7 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
     },
   };
   /** The application serves on the source, as a deploy would have left it. */
-  const serveOnSource = async (): Promise<void> => {
+  const serveOnSource = async (): Promise<Run> => {
     world.wasServing = true;
     await source.place();
     const grant = "first";
@@ -185,12 +185,12 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
       new AbortController().signal,
     );
     await source.open({ epoch: 1, run }, new AbortController().signal);
+    return run;
   };
   /** The application is stopped on the source, as a stop would have left it. */
   const restOnSource = async (): Promise<void> => {
-    await serveOnSource();
-    const { run, epoch } = source;
-    if (run === null) throw new Error("the source has no run");
+    const run = await serveOnSource();
+    const { epoch } = source;
     await source.stop({ key: "earlier", run, epoch, deadlineMs: 1 }, new AbortController().signal);
     records.stopped = true;
     world.wasServing = false;
