@@ -170,7 +170,7 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
     },
   };
   /** The application serves on the source, as a deploy would have left it. */
-  const serveOnSource = async (): Promise<Run> => {
+  const serveOnSource = async (): Promise<void> => {
     world.wasServing = true;
     await source.place();
     const grant = "first";
@@ -185,13 +185,13 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
       new AbortController().signal,
     );
     await source.open({ epoch: 1, run }, new AbortController().signal);
-    return run;
   };
   /** The application is stopped on the source, as a stop would have left it. */
   const restOnSource = async (): Promise<void> => {
-    const run = await serveOnSource();
-    const { epoch } = source;
-    await source.stop({ key: "earlier", run, epoch, deadlineMs: 1 }, new AbortController().signal);
+    await serveOnSource();
+    const { run, epoch } = source;
+    const stop = { key: "earlier", run: run as Run, epoch, deadlineMs: 1 };
+    await source.stop(stop, new AbortController().signal);
     records.stopped = true;
     world.wasServing = false;
     world.wasStopped = true;
