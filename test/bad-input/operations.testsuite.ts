@@ -82,6 +82,50 @@ export function testOperations(at: () => Stage): void {
       await acknowledge("slow");
     });
 
+    it("a plan that nobody made, or of something else, begins nothing", async () => {
+      const { api, baton } = at();
+      const request = { kind: "migrate", application: "picky", to: "harbor-b" } as const;
+      const before = await at().harbour.client.operations("picky");
+      const nobodys = "0".repeat(64);
+      const words = ["cannot migrate picky by this plan", "nobody made it here", "plan again"];
+      const asked = { ...request, plan: nobodys };
+      expectProblem(await api("POST", "/v1/operations", { body: asked }), "unknown-plan", words);
+      expectOneLine(await baton(["migrate", "picky", "--to", "harbor-b", "--plan", nobodys]), words);
+      const halting = await at().harbour.client.plan({ ...request, strategy: "halt" });
+      const stale = [
+        "cannot migrate picky by this plan",
+        "the strategy was halt and is give-up",
+        "plan again",
+      ];
+      expectProblem(
+        await api("POST", "/v1/operations", { body: { ...request, plan: halting.hash } }),
+        "plan-stale",
+        stale,
+      );
+      for (const plan of ["", "hunter2", "0".repeat(63), 7])
+        expectProblem(
+          await api("POST", "/v1/operations", { body: { ...request, plan } }),
+          "invalid-request",
+          ["plan"],
+        );
+      expectProblem(await api("POST", "/v1/plans", { body: { kind: "sail" } }), "invalid-request", ["kind"]);
+      expectProblem(
+        await api("POST", "/v1/plans", { body: { ...request, application: "nobody" } }),
+        "unknown-application",
+        ["nobody"],
+      );
+      expect(await at().harbour.client.operations("picky")).toEqual(before);
+    });
+
+    it("a plan of what cannot be says so, and exits with 1", async () => {
+      const { baton } = at();
+      const planned = await baton(["plan", "migrate", "idle", "--to", "harbor-b"]);
+      expect(planned.stdout).toContain("not-deployed");
+      expect(planned.stderr).toMatch(/^baton: cannot migrate idle: [^\n]*nothing was begun\n$/);
+      expect(planned.status).toBe(1);
+      expect(await at().harbour.client.operations("idle")).toEqual([]);
+    });
+
     it("nothing is begun while the store is away, and the application serves on", async () => {
       const { annex, baton, harbour } = at();
       const [before, placements] = [await route("slow"), await listPlacements(at())];
@@ -157,6 +201,31 @@ export function testOperations(at: () => Stage): void {
       expect(await route("picky")).toEqual(before);
       expect(await listPlacements(at())).toEqual(placements);
       await expectAll("picky");
+    });
+
+    it("a migration goes by its plan, and after anything changed it is refused with nothing begun", async () => {
+      const { api, baton, ended, harbour } = at();
+      const body = { kind: "migrate", application: "slow", to: "harbor-a" } as const;
+      const planned = JSON.parse(
+        (await baton(["migrate", "slow", "--to", "harbor-a", "--dry-run", "--output", "json"])).stdout,
+      ) as { hash: string; findings: { severity: string }[] };
+      expect(planned.findings.filter(({ severity }) => severity === "blocking")).toEqual([]);
+      const taken = await api("POST", "/v1/operations", { body: { ...body, plan: planned.hash } });
+      expect(taken.status).toBe(202);
+      const operation = await ended(parseAs(operationSchema, JSON.parse(taken.text), "the operation"));
+      expect(operation).toMatchObject({ state: "committed", reason: null, plan: planned.hash });
+      expect(operation.findings?.map(({ id }) => id)).not.toContain("operation-open");
+
+      const [count, placements] = [
+        (await harbour.client.operations("slow")).length,
+        await listPlacements(at()),
+      ];
+      const words = ["cannot migrate slow by this plan", "the epoch was", "the placement was", "plan again"];
+      const again = await api("POST", "/v1/operations", { body: { ...body, plan: planned.hash } });
+      expectProblem(again, "plan-stale", words);
+      expect((await harbour.client.operations("slow")).length).toBe(count);
+      expect(await listPlacements(at())).toEqual(placements);
+      await expectAll("slow");
     });
   });
 }

@@ -1,9 +1,10 @@
 import type { FencePort, KeyHolder, LeasePort, MigratePorts, RecordsPort } from "@baton/migration";
 import { AppError, type FenceRecord } from "@baton/protocol";
+import { lookThrough } from "@baton/migration/testing";
 import { applyLeaseWrite, readLease } from "@baton/storage";
 import { type OperationRow, type Tables, rowOf, withRow } from "./database.ts";
 import { Replaced, transactAs } from "./durable-engine.ts";
-import { moment, owner, prefix } from "./names.ts";
+import { application, moment, owner, prefix } from "./names.ts";
 import type { OrchestratorDeps } from "./orchestrator-deps.ts";
 import { createPlacementPort } from "./placement-port.ts";
 import { inFlightMs, nameOfKey } from "./store.ts";
@@ -18,14 +19,15 @@ export function openPorts(deps: OrchestratorDeps, id: string, term: number): Mig
   const place = (placement: string) =>
     createPlacementPort({ ...deps, site: siteOfPlacement(placement), placement, operation: id, term });
   const somewhere = source ?? target ?? "";
+  const places = { source: place(somewhere), target: place(target ?? somewhere) };
   const ports = deps.changePorts(
     {
-      source: place(somewhere),
-      target: place(target ?? somewhere),
+      ...places,
       lease: leasePort(deps),
       records: recordsPort(deps, id, term),
       fence: hasFence ? fencePort(deps) : null,
       replica: null,
+      preflight: preflightPort(deps, id, places),
       clock: {
         now: () => new Date(0),
         wait: async (ms, signal) => {
@@ -50,6 +52,7 @@ export function openPorts(deps: OrchestratorDeps, id: string, term: number): Mig
   return {
     clock: ports.clock,
     replica: ports.replica,
+    preflight: ports.preflight,
     source: admit(ports.source),
     target: admit(ports.target),
     lease: admit(ports.lease),
@@ -58,24 +61,41 @@ export function openPorts(deps: OrchestratorDeps, id: string, term: number): Mig
   };
 }
 
+/** What is seen through the ports themselves; all else is well in this world. */
+function preflightPort(deps: OrchestratorDeps, id: string, places: Places): MigratePorts["preflight"] {
+  const { database, hasFence } = deps;
+  return {
+    keep: () => Promise.resolve(),
+    look: (signal) => {
+      const { kind, source, wasServing } = rowOf(database.tables, id);
+      const isStart = kind === "start";
+      return lookThrough(
+        {
+          kind,
+          application,
+          source: source === null && !isStart ? null : places.source,
+          isResting: isStart || (kind === "delete" && !wasServing),
+          target: kind === "deploy" || kind === "migrate" ? places.target : null,
+          lease: leasePort(deps),
+          highestEpoch: database.tables.highestEpoch,
+          hasFence,
+        },
+        signal,
+      );
+    },
+  };
+}
+
+type Places = Pick<MigratePorts, "source" | "target">;
+
 function leasePort({ machine, controlStore }: OrchestratorDeps): LeasePort {
   return {
     owner,
     prefix,
-    ifMatch: "quoted",
     read: () => readLease({ store: controlStore, prefix, timeoutMs: requestMs }),
     claim: () => Promise.resolve(),
     apply: (write) =>
       applyLeaseWrite({ store: controlStore, write, deadlineMs: 15_000, clock: machine.clock }),
-    probe: () =>
-      Promise.resolve({
-        testedAt: moment,
-        endpoints: ["store"],
-        server: null,
-        clockSkewMs: null,
-        ifMatch: "quoted",
-        tests: [],
-      }),
   };
 }
 

@@ -83,7 +83,6 @@ export function createPlacementPort(params: {
   return {
     placement,
     cluster: site.name,
-    checkCluster: () => cluster("check", () => undefined),
     async place(signal) {
       await cluster("place", () => void site.place(placement));
       return send({ kind: "read" }, 0, signal);

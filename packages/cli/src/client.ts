@@ -28,6 +28,8 @@ import {
   manifestSchemas,
   newTokenSchema,
   operationSchema,
+  type Plan,
+  planSchema,
   parseAs,
   problemSchema,
   rotationSchema,
@@ -45,6 +47,8 @@ const applyMs = 120_000;
 const probeMs = 240_000;
 /** What had begun with the old keys is outwaited, and everything is listed. */
 const adoptMs = 900_000;
+/** As long as the slowest look at a place or a store. */
+const planMs = 60_000;
 const livezMs = 2_000;
 /** The longest single poll; the orchestrator allows 30 s. */
 const pollMs = 25_000;
@@ -78,8 +82,12 @@ export interface AuditPage {
 export interface BatonClient {
   /** Creates or replaces the record; idempotent. @returns what was stored, defaults filled in. */
   apply(manifest: Manifest, signal?: AbortSignal): Promise<Manifest>;
+  /** By name. */
+  declared(kind: Manifest["kind"], signal?: AbortSignal): Promise<readonly Manifest[]>;
   /** Not idempotent: after an answer that got lost the error says that it may have been started. */
   startOperation(request: OperationRequest, signal?: AbortSignal): Promise<Operation>;
+  /** Begins nothing. */
+  plan(request: OperationRequest, signal?: AbortSignal): Promise<Plan>;
   operation(id: string, signal?: AbortSignal): Promise<Operation>;
   /** Newest first. */
   operations(application?: string, signal?: AbortSignal): Promise<readonly Operation[]>;
@@ -138,6 +146,15 @@ export function createBatonClient({ url, token, outageMs = 60_000 }: BatonClient
       return parseAnswer(manifestSchemas[manifest.kind], contentOf(result, url));
     },
 
+    async declared(kind, signal) {
+      const items = itemsOf(await get(`/v1/${collections[kind]}`, signal));
+      return items.map((item) =>
+        kind === "storage"
+          ? parseAnswer(storageViewSchema, item).manifest
+          : parseAnswer(manifestSchemas[kind], item),
+      );
+    },
+
     async startOperation(request, signal) {
       const result = await call("POST", "/v1/operations", { body: request, signal });
       if (result.kind === "unreachable" && result.maybeTaken)
@@ -147,6 +164,11 @@ export function createBatonClient({ url, token, outageMs = 60_000 }: BatonClient
           { cause: result.cause },
         );
       return parseAnswer(operationSchema, contentOf(result, url));
+    },
+
+    async plan(request, signal) {
+      const result = await call("POST", "/v1/plans", { body: request, deadlineMs: planMs, signal });
+      return parseAnswer(planSchema, contentOf(result, url));
     },
 
     async operation(id, signal) {

@@ -1,15 +1,10 @@
-import { type StopStrategy, roles } from "@baton/protocol";
+import { roles } from "@baton/protocol";
 import { Command, Option } from "commander";
 import { adoptLease } from "./commands/adopt.ts";
+import { addApplicationCommands } from "./application-commands.ts";
 import { apply } from "./commands/apply.ts";
 import { compareInventories, takeInventory } from "./commands/inventory.ts";
-import {
-  type WatchOptions,
-  deleteApplication,
-  listOperations,
-  showOperation,
-  startOperation,
-} from "./commands/operation.ts";
+import { type WatchOptions, listOperations, showOperation } from "./commands/operation.ts";
 import { showAudit } from "./commands/audit.ts";
 import { decide, explainOperation } from "./commands/decision.ts";
 import { exportReceipts, verifyReceipts } from "./commands/receipt.ts";
@@ -27,12 +22,6 @@ import { createToken, listTokens, revokeToken } from "./commands/token.ts";
 import { up } from "./commands/up.ts";
 import { parseLife } from "./life.ts";
 import { parseListenAddress } from "./listen-address.ts";
-
-interface MoveOptions {
-  readonly to: string;
-  readonly strategy?: StopStrategy;
-  readonly cold?: boolean;
-}
 
 /**
  * The command line. Throws commander's errors instead of printing them and ending the process.
@@ -70,38 +59,10 @@ export function createProgram(context: CommandContext, setStatus: (status: numbe
     .command("apply")
     .description("create or replace clusters, storages and applications")
     .requiredOption("-f, --file <file...>", "YAML manifests; - is standard input")
+    .option("--dry-run", "change nothing, and say what would be created, replaced or left as it is")
     .action((_options, command: Command) => apply(context, command.optsWithGlobals()));
 
-  for (const [kind, description] of [
-    ["deploy", "start an application that runs nowhere"],
-    ["migrate", "move a running application to another cluster"],
-  ] as const) {
-    const move = program
-      .command(kind)
-      .description(description)
-      .argument("<application>")
-      .requiredOption("--to <cluster>", "where it shall run")
-      .option("--watch", "show the steps until it has ended; exit status 0 only if it was committed");
-    if (kind === "migrate")
-      move
-        .addOption(
-          new Option("--strategy <name>", "when the source does not stop as its hook says").choices([
-            "give-up",
-            "force",
-            "halt",
-            "failover",
-          ]),
-        )
-        .option("--cold", "make the target only when the source has stopped");
-    move.action(async (application: string, _options, command: Command) => {
-      const options = command.optsWithGlobals<WatchOptions & MoveOptions>();
-      const { to, strategy, cold } = options;
-      const how = kind === "migrate" ? { kind, strategy, cold } : { kind };
-      setStatus(await startOperation(context, { ...how, application, to }, options));
-    });
-  }
-
-  addPlacementCommands(program, context, setStatus);
+  addApplicationCommands(program, context, setStatus);
 
   const operation = program.command("operation").description("look at operations");
   operation
@@ -180,38 +141,6 @@ function addReceiptCommands(program: Command, operation: Command, context: Comma
     .option("--key <x>", "the placement's public key, as base64url, from where you trust it")
     .action((file: string, _options, command: Command) =>
       verifyReceipts(context, file, command.optsWithGlobals()),
-    );
-}
-
-function addPlacementCommands(
-  program: Command,
-  context: CommandContext,
-  setStatus: (status: number) => void,
-): void {
-  const watch = [
-    "--watch",
-    "show the steps until it has ended; exit status 0 only if it was committed",
-  ] as const;
-  for (const [kind, description] of [
-    ["stop", "stop an application where it is; its placement waits, held"],
-    ["start", "start an application again where it was stopped, or where it ended by itself"],
-  ] as const)
-    program
-      .command(kind)
-      .description(description)
-      .argument("<application>")
-      .option(...watch)
-      .action(async (application: string, _options, command: Command) =>
-        setStatus(await startOperation(context, { kind, application }, command.optsWithGlobals())),
-      );
-  program
-    .command("delete")
-    .description("stop an application and remove its placement; what it stored stays, and its records too")
-    .argument("<application>")
-    .option("--yes", "that this is meant")
-    .option(...watch)
-    .action(async (application: string, _options, command: Command) =>
-      setStatus(await deleteApplication(context, application, command.optsWithGlobals())),
     );
 }
 

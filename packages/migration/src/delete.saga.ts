@@ -9,7 +9,7 @@ import { AppError } from "@baton/protocol";
 import { fenceMs, fenceSource, planFence } from "./fence-step.ts";
 import { giveBack, planGiveBack } from "./give-back.ts";
 import type { DeployInput, SourcePorts } from "./ports.ts";
-import { preflightDelete, preflightDeleteStopped } from "./preflight-step.ts";
+import { preflight } from "./preflight-step.ts";
 import { planRelease, release } from "./release-step.ts";
 import { type StepContext, saga } from "./saga.ts";
 import { chooseRun, requestStop, stopConfirmation, stopFailure } from "./source-steps.ts";
@@ -18,7 +18,7 @@ import { patientMs } from "./stop-times.ts";
 type Ctx = StepContext<DeployInput, SourcePorts, unknown>;
 
 export const deleteServing = saga<DeployInput, SourcePorts>("delete@1")
-  .step("preflight", preflightDelete, { deadlineMs: 60_000 })
+  .step("preflight", preflight, { deadlineMs: 60_000 })
   .confirmed("stop", requestStop, stopConfirmation, {
     intend: chooseRun,
     undo: { intend: planGiveBack, run: giveBack, deadlineMs: patientMs },
@@ -31,7 +31,7 @@ export const deleteServing = saga<DeployInput, SourcePorts>("delete@1")
   .step("retire", retire, { deadlineMs: 60_000 });
 
 export const deleteStopped = saga<DeployInput, SourcePorts>("delete-stopped@1")
-  .step("preflight", preflightDeleteStopped, { deadlineMs: 60_000 })
+  .step("preflight", preflight, { deadlineMs: 60_000 })
   .pivot("commit", commit, { deadlineMs: 30_000 })
   .step("retire", retire, { deadlineMs: 60_000 });
 

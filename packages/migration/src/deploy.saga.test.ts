@@ -1,7 +1,9 @@
+import type { Lease } from "@baton/storage";
 import { describe, expect, it } from "vitest";
 import { type FakeWorld, createFakeWorld, input } from "./fakes/fake-world.ts";
-import { expectPromises, runInWorld, testSaga } from "./fakes/saga.testsuite.ts";
+import { at, expectPromises, runInWorld, testSaga } from "./fakes/saga.testsuite.ts";
 import { deploy } from "./deploy.saga.ts";
+import { noFaults } from "./progress.port.ts";
 import type { DeployInput } from "./ports.ts";
 
 const emptyWorld = (): Promise<FakeWorld> => Promise.resolve(createFakeWorld());
@@ -37,29 +39,33 @@ describe("deploy", () => {
     expect(waits).toEqual([70]);
   });
 
-  it("refuses a store that wants ETags in another form than the manifest says", async () => {
+  /** Somebody has the lease: seen by preflight, or only afterwards. */
+  const takenLease = async (fields: Partial<Lease>, when: "before" | "after") => {
     const world = createFakeWorld();
-    const lease = { ...world.ports.lease, ifMatch: "bare" } as const;
-    const { end } = await runInWorld({ saga: deploy, world, openPorts: () => ({ ...world.ports, lease }) });
-    expect(end).toMatchObject({ state: "rolled-back", reason: { code: "storage-conditions" } });
-    expect(world.target.effects.execs).toBe(0);
-  });
+    const take = async (): Promise<void> => {
+      await world.serveOnSource();
+      world.wasServing = false;
+      await world.rewriteLease(fields);
+    };
+    if (when === "before") await take();
+    const faults = when === "before" ? noFaults : at({ step: "preflight", moment: "after" }, take);
+    return { world, ...(await runInWorld({ saga: deploy, world, openPorts: () => world.ports, faults })) };
+  };
+  const taken = [
+    ["before", "preflight-failed"],
+    ["after", "lease-mismatch"],
+  ] as const;
 
-  it("refuses while the lease is somebody's", async () => {
-    const world = createFakeWorld();
-    await world.serveOnSource();
-    const { end } = await deployIn(world);
-    expect(end).toMatchObject({ state: "rolled-back", reason: { code: "lease-mismatch" } });
+  it.each(taken)("refuses while the lease is somebody's, also %s preflight looked", async (when, code) => {
+    const { world, end } = await takenLease({}, when);
+    expect(end).toMatchObject({ state: "rolled-back", reason: { code } });
     expect(world.target.effects.execs).toBe(0);
     expect(world.source.state).toBe("running");
   });
 
-  it("refuses a lease that was fenced: whoever had it may be alive", async () => {
-    const world = createFakeWorld();
-    await world.serveOnSource();
-    await world.rewriteLease({ state: "fenced" });
-    const { end } = await deployIn(world);
-    expect(end).toMatchObject({ state: "rolled-back", reason: { code: "lease-mismatch" } });
+  it.each(taken)("refuses a lease that was fenced %s: whoever had it may be alive", async (when, code) => {
+    const { world, end } = await takenLease({ state: "fenced" }, when);
+    expect(end).toMatchObject({ state: "rolled-back", reason: { code } });
     expect(world.target.effects.execs).toBe(0);
   });
 
@@ -73,6 +79,7 @@ describe("deploy", () => {
       await world.source.die();
       world.wasServing = false;
       await world.rewriteLease({ state: "fenced" });
+      world.disguise = (facts) => ({ ...facts, records: { ...facts.records, adoptedEpoch } });
       const { end } = await deployIn(world, { ...input, knownEpoch: 1, adoptedEpoch });
       expect(end.state).toBe(state);
       expect(world.lease()?.epoch).toBe(adoptedEpoch === 1 ? 2 : 1);

@@ -5,9 +5,10 @@
 //   before commit the target is removed again; the claim of the prefix stays, since it is the application's
 
 import { AppError, newNonce } from "@baton/protocol";
-import { assertProbe, planLeaseChange } from "@baton/storage";
+import { planLeaseChange } from "@baton/storage";
 import { type UndoCtx, endTarget } from "./end-target.ts";
 import type { DeployInput, DeployPorts } from "./ports.ts";
+import { preflightAndSettle } from "./preflight-step.ts";
 import { type StepContext, saga } from "./saga.ts";
 import { patientMs } from "./stop-times.ts";
 import {
@@ -24,7 +25,7 @@ import {
 type Ctx = StepContext<DeployInput, DeployPorts, unknown>;
 
 export const deploy = saga<DeployInput, DeployPorts>("deploy@1")
-  .step("preflight", preflight, { deadlineMs: patientMs })
+  .step("preflight", preflightAndSettle, { deadlineMs: patientMs })
   .step("claim", claimPrefix, { deadlineMs: 30_000 })
   .step("prepare", placeTarget, { undo: { run: removeTarget, deadlineMs: 60_000 }, deadlineMs: 60_000 })
   .step("handOver", handOver, {
@@ -35,22 +36,6 @@ export const deploy = saga<DeployInput, DeployPorts>("deploy@1")
   .step("start", startTarget, { undo: { run: stopTarget, deadlineMs: patientMs }, deadlineMs: patientMs })
   .step("verify", verifyTarget, { deadlineMs: patientMs })
   .pivot("commit", commit, { deadlineMs: 30_000 });
-
-async function preflight({ input, ports, signal }: Ctx): Promise<null> {
-  const [probe] = await Promise.all([
-    ports.lease.probe(signal),
-    ports.target.checkCluster(signal),
-    // What an earlier run sent may still arrive.
-    input.knownEpoch === 0 ? null : ports.clock.wait(input.settleMs, signal),
-  ]);
-  assertProbe(probe, `the storage of ${input.application}`);
-  if (probe.ifMatch !== ports.lease.ifMatch)
-    throw new AppError(
-      "storage-conditions",
-      `cannot deploy ${input.application}: the store wants ETags ${probe.ifMatch} in If-Match, and the manifest says ${ports.lease.ifMatch}; find out what was changed at the store`,
-    );
-  return null;
-}
 
 async function claimPrefix({ ports, signal }: Ctx): Promise<null> {
   await ports.lease.claim(signal);

@@ -21,4 +21,17 @@ export type {
 } from "./ports.ts";
 export type { FencePort, KeyHolder, ReplicaPort } from "./ports.ts";
 export type { RecordsPort, StartCommand, StopCommand, VerifiedReceipt } from "./ports.ts";
+export type { PreflightPort } from "./ports.ts";
 export type { Saga } from "./saga.ts";
+export type {
+  DatabaseFacts,
+  FenceFacts,
+  KeyFacts,
+  PreflightFacts,
+  RecordedFacts,
+  RequestFacts,
+} from "./preflight/facts.ts";
+export type { SagaFacts, Seen, SourceFacts, StorageFacts, TargetFacts } from "./preflight/facts.ts";
+export { makePlan } from "./plan/make-plan.ts";
+export { type PlanParts, describeDrift } from "./plan/plan-parts.ts";
+export { describeSaga, planSteps } from "./plan/plan-steps.ts";

@@ -10,6 +10,8 @@ import {
 } from "./fakes/fake-world.ts";
 import { at, expectPromises, failing, runInWorld, testSaga } from "./fakes/saga.testsuite.ts";
 import { migrate, migrateCold } from "./migrate.saga.ts";
+import { hashOf, planParts } from "./plan/plan-parts.ts";
+import { checkPreflight } from "./preflight/check-preflight.ts";
 import type { DeployInput } from "./ports.ts";
 import { type Faults, noFaults } from "./progress.port.ts";
 
@@ -144,7 +146,10 @@ describe("migrate", () => {
   it("touches nothing when preflight finds something", async () => {
     const world = await servingWorld();
     world.source.clientsLetIn = true;
-    world.ports.lease.probe = () => Promise.reject(new AppError("storage-unreachable", "no answer"));
+    world.disguise = (facts) => ({
+      ...facts,
+      storage: { ...facts.storage, probe: { known: false, why: "no answer" } },
+    });
     const { end } = await migrateIn(world);
     expect(end).toMatchObject({
       state: "rolled-back",
@@ -152,6 +157,26 @@ describe("migrate", () => {
     });
     expect(world.target.state).toBe("absent");
     expect(world.source.effects.stops).toBe(0);
+    expect(world.findings).toMatchObject([{ id: "storage-unprobed", severity: "blocking" }]);
+  });
+
+  it("goes by its plan, and touches nothing where something changed since", async () => {
+    const plans: string[] = [];
+    for (const strategy of ["give-up", "halt"] as const) {
+      const world = await servingWorld();
+      world.disguise = (facts) => {
+        const request = { ...facts.request, strategy };
+        const now = { ...facts, request };
+        plans.push(hashOf(planParts(now, checkPreflight(now))));
+        return { ...now, request: { ...request, plan: plans[0] ?? null } };
+      };
+      const { end } = await migrateIn(world);
+      const stale = { code: "plan-stale", detail: expect.stringContaining("plan again") as string };
+      expect(end).toMatchObject(
+        strategy === "give-up" ? { state: "committed" } : { state: "rolled-back", reason: stale },
+      );
+      expect(world.source.effects.stops).toBe(strategy === "give-up" ? 1 : 0);
+    }
   });
 });
 

@@ -11,7 +11,7 @@ import { fenceAndCatchUp } from "./catch-up.ts";
 import { fenceMs, planFence } from "./fence-step.ts";
 import { type GiveBack, giveBack, planGiveBack } from "./give-back.ts";
 import type { DeployInput, MigratePorts } from "./ports.ts";
-import { preflightMove } from "./preflight-step.ts";
+import { preflight } from "./preflight-step.ts";
 import { type StepContext, type UndoContext, saga } from "./saga.ts";
 import { type SourceEnd, chooseRun, requestStop, stopConfirmation, stopFailure } from "./source-steps.ts";
 import { patientMs } from "./stop-times.ts";
@@ -29,7 +29,7 @@ import {
 type Ctx<Done = unknown> = StepContext<DeployInput, MigratePorts, Done>;
 
 export const migrate = saga<DeployInput, MigratePorts>("migrate@1")
-  .step("preflight", preflightMove, { deadlineMs: 60_000 })
+  .step("preflight", preflight, { deadlineMs: 60_000 })
   .step("prepare", placeTarget, { undo: { run: removeTarget, deadlineMs: 60_000 }, deadlineMs: 60_000 })
   .confirmed("stop", requestStop, stopConfirmation, {
     intend: chooseRun,
@@ -50,7 +50,7 @@ export const migrate = saga<DeployInput, MigratePorts>("migrate@1")
 
 /** The same without a target that waits: it is made when the source has stopped, and the application is down meanwhile. */
 export const migrateCold = saga<DeployInput, MigratePorts>("migrate-cold@1")
-  .step("preflight", preflightMove, { deadlineMs: 60_000 })
+  .step("preflight", preflight, { deadlineMs: 60_000 })
   .confirmed("stop", requestStop, stopConfirmation, {
     intend: chooseRun,
     // The target goes last: the way back still asks it.

@@ -1,6 +1,7 @@
 import type {
   AgentStatus,
   DowntimeLedger,
+  Finding,
   Receipt,
   Run,
   StartResult,
@@ -10,7 +11,8 @@ import type {
   ReplicaRecord,
 } from "@baton/protocol";
 import type { Witness } from "@baton/clusters";
-import type { IfMatchForm, LeaseView, LeaseWrite, ProbeResult } from "@baton/storage";
+import type { PreflightFacts } from "./preflight/facts.ts";
+import type { LeaseView, LeaseWrite } from "@baton/storage";
 
 /** A receipt with a signature that was checked against the placement's recorded key. */
 export interface VerifiedReceipt {
@@ -22,7 +24,6 @@ export interface VerifiedReceipt {
 export interface PlacementPort {
   readonly placement: string;
   readonly cluster: string;
-  checkCluster(signal: AbortSignal): Promise<void>;
   /** Makes sure that the placement exists, held; records the agent's public key once, refuses another one (`agent-identity`). */
   place(signal: AbortSignal): Promise<AgentStatus>;
   status(signal: AbortSignal): Promise<AgentStatus>;
@@ -79,8 +80,6 @@ export interface StartCommand {
 export interface LeasePort {
   readonly owner: string;
   readonly prefix: string;
-  /** How conditional writes give ETags to the store. */
-  readonly ifMatch: IfMatchForm;
   read(signal: AbortSignal): Promise<LeaseView | null>;
   claim(signal: AbortSignal): Promise<void>;
   /** Definite or an error: see safety rule 7. */
@@ -88,7 +87,6 @@ export interface LeasePort {
     write: LeaseWrite,
     signal: AbortSignal,
   ): Promise<{ readonly kind: "applied" } | { readonly kind: "superseded"; readonly current: LeaseView }>;
-  probe(signal: AbortSignal): Promise<ProbeResult>;
 }
 
 /** A placement in one epoch: whose key a fence takes away. */
@@ -137,6 +135,13 @@ export interface RecordsPort {
   retire(placement: string): Promise<void>;
 }
 
+/** What there is to be seen before an operation begins, and where it is written down what was found. */
+export interface PreflightPort {
+  /** Changes nothing but the probe's scratch keys. Never throws for a fact that cannot be seen: that is a fact as well. */
+  look(signal: AbortSignal): Promise<PreflightFacts>;
+  keep(findings: readonly Finding[]): Promise<void>;
+}
+
 export interface Clock {
   now(): Date;
   wait(ms: number, signal: AbortSignal): Promise<void>;
@@ -151,6 +156,7 @@ interface CommonPorts {
   readonly fence: FencePort | null;
   /** Null: what one side wrote, the other reads at once. */
   readonly replica: ReplicaPort | null;
+  readonly preflight: PreflightPort;
 }
 
 /** With the placement that shall run the application. */

@@ -59,7 +59,7 @@ describe("start", () => {
     const world = await restingWorld();
     const waits: number[] = [];
     Object.assign(world.ports.clock, { wait: async (ms: number) => void waits.push(ms) });
-    await startIn(world, noFaults, { ...input, settleMs: 70 });
+    await startIn(world, noFaults, { ...input, settleMs: 70, knownEpoch: 1 });
     expect(waits).toEqual([70]);
   });
 

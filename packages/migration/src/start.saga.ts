@@ -8,7 +8,7 @@ import { AppError, type Run, newNonce } from "@baton/protocol";
 import { planLeaseChange } from "@baton/storage";
 import { type UndoCtx, endTarget, knownLease } from "./end-target.ts";
 import type { DeployInput, DeployPorts } from "./ports.ts";
-import { preflightStart } from "./preflight-step.ts";
+import { preflightAndSettle } from "./preflight-step.ts";
 import { type StepContext, saga } from "./saga.ts";
 import { patientMs } from "./stop-times.ts";
 import {
@@ -23,7 +23,7 @@ import {
 type Ctx<Intent = undefined> = StepContext<DeployInput, DeployPorts, unknown, Intent>;
 
 export const start = saga<DeployInput, DeployPorts>("start@1")
-  .step("preflight", preflightStart, { deadlineMs: patientMs })
+  .step("preflight", preflightAndSettle, { deadlineMs: patientMs })
   .step("handOver", grantAgain, {
     intend: planGrant,
     undo: { run: takeBackGrant, deadlineMs: patientMs },

@@ -1,4 +1,4 @@
-import { AppError, usualStopPolicy } from "@baton/protocol";
+import { usualStopPolicy } from "@baton/protocol";
 import { describe, expect, it } from "vitest";
 import { type FakeWorld, createFakeWorld, input, sourceId } from "./fakes/fake-world.ts";
 import { at, both, expectPromises, failing, runInWorld, testSaga } from "./fakes/saga.testsuite.ts";
@@ -69,7 +69,10 @@ describe("stop", () => {
 
   it("touches nothing when preflight finds something", async () => {
     const world = await servingWorld();
-    world.ports.lease.probe = () => Promise.reject(new AppError("storage-unreachable", "no answer"));
+    world.disguise = (facts) => ({
+      ...facts,
+      storage: { ...facts.storage, probe: { known: false, why: "no answer" } },
+    });
     expect(await stopIn(world)).toMatchObject({
       state: "rolled-back",
       reason: {

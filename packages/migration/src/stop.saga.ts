@@ -7,14 +7,14 @@
 import { fenceMs, fenceSource, planFence } from "./fence-step.ts";
 import { giveBack, planGiveBack } from "./give-back.ts";
 import type { DeployInput, SourcePorts } from "./ports.ts";
-import { preflightStop } from "./preflight-step.ts";
+import { preflight } from "./preflight-step.ts";
 import { planRelease, release } from "./release-step.ts";
 import { type StepContext, saga } from "./saga.ts";
 import { chooseRun, requestStop, stopConfirmation, stopFailure } from "./source-steps.ts";
 import { patientMs } from "./stop-times.ts";
 
 export const stop = saga<DeployInput, SourcePorts>("stop@1")
-  .step("preflight", preflightStop, { deadlineMs: 60_000 })
+  .step("preflight", preflight, { deadlineMs: 60_000 })
   .confirmed("stop", requestStop, stopConfirmation, {
     intend: chooseRun,
     undo: { intend: planGiveBack, run: giveBack, deadlineMs: patientMs },

@@ -1,1 +1,2 @@
 export { FakePlacement } from "./fakes/fake-placement.ts";
+export { lookThrough } from "./fakes/look-through.ts";

@@ -75,7 +75,8 @@ async function checkStorage(probes: StorageProbes, storage: StorageManifest): Pr
   return { ...storage, ifMatch };
 }
 
-async function checkDatabase(database: DatabaseManifest): Promise<void> {
+/** That roles can be made there; changes nothing. @throws what `assertPostgresRoles` throws. */
+export async function checkDatabase(database: DatabaseManifest): Promise<void> {
   assertCertificates(database);
   const { admin, group } = database;
   await assertPostgresRoles({

@@ -3,6 +3,7 @@ import { AppError, type Operation, type PrivateKey, type SignedReceipt } from "@
 import type { OperationService } from "./api/operations.ts";
 import type { OperationEngine } from "./engine/operation-engine.ts";
 import { explainOperation } from "./explain-operation.ts";
+import type { PlanService } from "./plan-service.ts";
 import type { Catalog } from "./records/catalog.ts";
 import type { Database } from "./records/database.ts";
 import { recordDecision } from "./records/decisions.ts";
@@ -16,10 +17,11 @@ export function createOperationService(params: {
   readonly operations: OperationRecords;
   readonly placements: PlacementRecords;
   readonly engine: OperationEngine;
+  readonly plans: Pick<PlanService, "assertCurrent">;
   readonly cluster: (name: string) => Promise<Cluster>;
   readonly signingKey: PrivateKey;
 }): OperationService {
-  const { database, catalog, operations, engine } = params;
+  const { database, catalog, operations, engine, plans } = params;
   const shown = async (id: string): Promise<Operation> => {
     const operation = await operations.find(id);
     if (operation === null) throw new AppError("internal", `cannot show operation ${id}: it is gone`);
@@ -27,6 +29,7 @@ export function createOperationService(params: {
   };
   return {
     async start(request, { name }) {
+      await plans.assertCurrent(request);
       const id = await insertOperation(database, catalog, request, name);
       await engine.start(id);
       return shown(id);

@@ -23,6 +23,9 @@ import { openOperationPorts, openPlacement, ownerOf } from "./ports/operation-po
 import { inFlightSubject } from "./ports/probe-binding.ts";
 import { startEmbeddedPostgres } from "./postgres/embedded-postgres.ts";
 import { AdoptionRecords } from "./records/adoption-records.ts";
+import { createPlanService } from "./plan-service.ts";
+import { createAskStatus } from "./preflight/ask-status.ts";
+import type { PreflightParams } from "./preflight/preflight-port.ts";
 import { AuditRecords } from "./records/audit-records.ts";
 import { Catalog } from "./records/catalog.ts";
 import { openDatabase } from "./records/database.ts";
@@ -30,6 +33,7 @@ import { openInstallation } from "./records/installation.ts";
 import { readOperationMetrics } from "./records/operation-metrics.ts";
 import { OperationRecords } from "./records/operation-records.ts";
 import { PlacementRecords } from "./records/placement-records.ts";
+import { PlanRecords } from "./records/plan-records.ts";
 import { ProbeRecords } from "./records/probe-records.ts";
 import { deleteOldOperations } from "./records/retention.ts";
 import { TokenRecords } from "./records/token-records.ts";
@@ -37,6 +41,7 @@ import { handOverKeys } from "./storages/hand-over-keys.ts";
 import { adoptLease } from "./storages/adopt-lease.ts";
 import { createStorageService } from "./storages/storage-service.ts";
 import { StorageProbes } from "./storages/storage-probes.ts";
+import { readVersion } from "./version.ts";
 import { openStateDirectory, writeFileDurably } from "./state-directory.ts";
 
 const sweepEveryMs = 5_000;
@@ -104,12 +109,23 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
     const late: { deps?: AppDeps } = {};
     const server = await listen(config.listen, () => late.deps);
     undo.push(() => server.close());
+    const preflight: PreflightParams = {
+      database,
+      catalog,
+      cluster,
+      probeRecords,
+      probe: (storage, at, signal) => probes.probeOn(storage, at, signal),
+      signingKey,
+      ownerOf: (application) => ownerOf(installation, application),
+      stateDirectory: config.stateDirectory,
+      version: await readVersion(),
+    };
     const reach: Parameters<typeof openOperationPorts>[0] = {
       database,
       operations,
       placements,
       probeRecords,
-      probe: (storage, at, signal) => probes.probeOn(storage, at, signal),
+      preflight,
       cluster,
       signingKey,
       commandKey: publicKeyOf(signingKey),
@@ -167,6 +183,11 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
             (await openPlacement(reach, placement, newOperationId())).replaceKey(epoch, signal),
         }),
     });
+    const plans = createPlanService({
+      preflight,
+      records: new PlanRecords(database),
+      status: createAskStatus({ placements, cluster, signingKey }),
+    });
     late.deps = {
       authenticate: createAuthenticator(adminToken, tokens),
       audit: new AuditRecords(database),
@@ -194,7 +215,9 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
       },
       apply: (manifest) => applyManifest({ catalog, openCluster, probes }, manifest),
       route: (application) => placements.route(application),
+      plans,
       operations: createOperationService({
+        plans,
         database,
         catalog,
         operations,

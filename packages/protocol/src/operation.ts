@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { findingSchema } from "./finding.ts";
 import { epochSchema, nameSchema, operationIdSchema, placementIdSchema } from "./ids.ts";
 import { publicKeySchema } from "./keys.ts";
 import { evidenceClassSchema, outcomeSchema } from "./receipt.ts";
@@ -170,6 +171,8 @@ export const operationSchema = strictObject({
   cold: v.boolean(),
   /** The hash of the plan that it was started by. */
   plan: v.nullable(planHashSchema),
+  /** What its preflight found; null before that looked, or where that was not yet written down. */
+  findings: v.nullable(v.array(findingSchema)),
   decisions: v.array(decisionSchema),
   ledger: downtimeLedgerSchema,
   /** The name of the token; null where nobody wrote it down then. */

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { AppError, type Manifest } from "@baton/protocol";
 import { type ManifestFile, parseManifests } from "../manifests.ts";
 import { type CommandContext, type GlobalOptions, openSession } from "./session.ts";
@@ -7,6 +8,7 @@ import { type CommandContext, type GlobalOptions, openSession } from "./session.
 export interface ApplyOptions extends GlobalOptions {
   /** Paths; "-" is standard input. */
   readonly file: readonly string[];
+  readonly dryRun?: boolean;
 }
 
 /** Sends nothing before every document of every file has been read and found good. */
@@ -14,10 +16,34 @@ export async function apply(context: CommandContext, options: ApplyOptions): Pro
   const manifests = await readManifests(context, options.file);
   const { client, print } = await openSession(context, options);
   for (const manifest of manifests) {
+    if (options.dryRun === true) {
+      const { kind, name } = manifest;
+      const change = changeOf(manifest, await client.declared(kind, context.signal));
+      print({ kind, name, change }, () => [`${kind} ${name} ${changes[change]}`]);
+      continue;
+    }
     const stored = await client.apply(manifest, context.signal);
     print(stored, () => [`${stored.kind} ${stored.name} applied`]);
   }
 }
+
+const changes = {
+  create: "would be created",
+  replace: "would be replaced",
+  none: "is declared so already",
+} as const;
+
+/** Whether it is taken is another matter: that is found out by applying it, which probes and checks. */
+function changeOf(manifest: Manifest, declared: readonly Manifest[]): keyof typeof changes {
+  const present = declared.find(({ name }) => name === manifest.name);
+  if (present === undefined) return "create";
+  // What the probe found is filled in where nothing was said.
+  const { ifMatch } = { ifMatch: undefined, ...present };
+  return isDeepStrictEqual(present, said({ ifMatch, ...manifest })) ? "none" : "replace";
+}
+
+const said = (manifest: object): object =>
+  Object.fromEntries(Object.entries(manifest).filter(([, value]) => value !== undefined));
 
 /** Every manifest of the files, in the order in which they are applied. @throws AppError `invalid-manifest` about all that is wrong. */
 export async function readManifests(

@@ -1,7 +1,8 @@
-import { AppError, type Operation, type OperationRequest } from "@baton/protocol";
+import type { Operation, OperationRequest } from "@baton/protocol";
 import { Interruption } from "../interruption.ts";
 import { renderLedger } from "../view/downtime-ledger.ts";
 import { renderDecisions } from "../view/decision-lines.ts";
+import { renderFindings } from "../view/finding-lines.ts";
 import { renderFence } from "../view/fence-lines.ts";
 import { placeOf, renderOperation, titleOf } from "../view/operation-lines.ts";
 import { createOperationView } from "../view/operation-view.ts";
@@ -27,20 +28,6 @@ export async function startOperation(
   return 0;
 }
 
-/** @returns the exit status, as {@link startOperation} does. @throws `invalid-request` where it is not said that it is meant. */
-export async function deleteApplication(
-  context: CommandContext,
-  application: string,
-  options: WatchOptions & { readonly yes?: boolean },
-): Promise<number> {
-  if (options.yes !== true)
-    throw new AppError(
-      "invalid-request",
-      `cannot delete ${application} unasked: its placement would be removed, though not what it stored; say that this is meant with --yes`,
-    );
-  return startOperation(context, { kind: "delete", application }, options);
-}
-
 /** @returns the exit status, as {@link startOperation} does. */
 export async function showOperation(
   context: CommandContext,
@@ -54,6 +41,7 @@ export async function showOperation(
     // A record at rest is not cut to the terminal: it may be read from a pipe.
     ...renderOperation(operation, { width: Number.MAX_SAFE_INTEGER, now: Date.now() }),
     ...(operation.startedBy === null ? [] : [`  started by ${oneLine(operation.startedBy)}`]),
+    ...renderFindings(operation.findings ?? [], { width: Number.MAX_SAFE_INTEGER }),
     ...renderLedger(operation),
     ...renderFence(operation),
     ...renderDecisions(operation),

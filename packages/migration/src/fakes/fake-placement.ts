@@ -64,8 +64,6 @@ export class FakePlacement implements PlacementPort {
     this.cluster = params.cluster;
   }
 
-  checkCluster = (): Promise<void> => Promise.resolve();
-
   place = (): Promise<AgentStatus> => {
     if (this.state === "absent") {
       this.state = "held";

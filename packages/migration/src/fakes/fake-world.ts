@@ -1,12 +1,12 @@
-import { type Run, AppError, type FenceRecord, type ReplicaRecord, usualStopPolicy } from "@baton/protocol";
 import {
-  type Lease,
-  type ProbeResult,
-  applyLeaseWrite,
-  changeLease,
-  leaseKey,
-  readLease,
-} from "@baton/storage";
+  AppError,
+  type FenceRecord,
+  type Finding,
+  type ReplicaRecord,
+  type Run,
+  usualStopPolicy,
+} from "@baton/protocol";
+import { type Lease, applyLeaseWrite, changeLease, leaseKey, readLease } from "@baton/storage";
 import { createMemoryBucket, createTestClock } from "@baton/storage/testing";
 import type {
   DeployInput,
@@ -17,26 +17,19 @@ import type {
   VerifiedReceipt,
 } from "../ports.ts";
 import type { RecordedError } from "../engine.port.ts";
+import type { PreflightFacts } from "../preflight/facts.ts";
 import type { Progress, SagaEnd } from "../progress.port.ts";
 import { receiptTopic } from "../source-steps.ts";
 import { createFakeFence } from "./fake-fence.ts";
 import { createFakeReplica } from "./fake-replica.ts";
+import { lookThrough } from "./look-through.ts";
 import { FakePlacement } from "./fake-placement.ts";
 import { createJournal } from "./memory-engine.ts";
-
-const goodProbe: ProbeResult = {
-  testedAt: "1970-01-01T00:00:00.000Z",
-  endpoints: ["memory"],
-  server: null,
-  clockSkewMs: null,
-  ifMatch: "quoted",
-  tests: [],
-};
 
 export const sourceId = "pl-00000000000000000001";
 export const targetId = "pl-00000000000000000002";
 export const operationId = "op-00000000000000000000";
-const owner = "installation/ledger";
+export const owner = "installation/ledger";
 const prefix = "ledger/";
 const application = "ledger";
 
@@ -115,11 +108,32 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
     lease: {
       owner,
       prefix,
-      ifMatch: "quoted",
       read: () => readLease({ store, prefix, timeoutMs: 1_000 }),
       claim: () => Promise.resolve(),
       apply: (write) => applyLeaseWrite({ store, write, deadlineMs: 1_000, clock: createTestClock() }),
-      probe: () => Promise.resolve(goodProbe),
+    },
+    preflight: {
+      look: async (signal) => {
+        const { aim, wasServing, wasStopped } = world;
+        const kind = aim !== "move" ? aim : wasServing ? "migrate" : "deploy";
+        const facts = await lookThrough(
+          {
+            kind,
+            application,
+            source: kind === "deploy" ? null : source,
+            isResting: wasStopped || aim === "start",
+            target: aim === "move" ? target : null,
+            lease: world.ports.lease,
+            highestEpoch: records.highest,
+            hasFence: world.ports.fence !== null,
+          },
+          signal,
+        );
+        return world.disguise(facts);
+      },
+      keep: async (findings) => {
+        world.findings = findings;
+      },
     },
     records: {
       raiseEpoch: async (epoch) => {
@@ -213,6 +227,10 @@ export function createFakeWorld(params: { readonly beforeRequest?: () => void } 
     /** Why somebody wants the operation taken back. */
     wanted: null as RecordedError | null,
     halts: [] as string[],
+    /** What preflight found; null before it looked. */
+    findings: null as readonly Finding[] | null,
+    /** What a preflight shall see otherwise than it is. */
+    disguise: (facts: PreflightFacts): PreflightFacts => facts,
     /** The application served on the source before the operation. */
     wasServing: false,
     /** It was stopped there. */

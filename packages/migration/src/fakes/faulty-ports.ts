@@ -81,7 +81,7 @@ export function createFaultyPorts(
     calls,
     deliverLate: () => deliver(Infinity),
     open(die) {
-      const { source, target, lease, records, clock, fence, replica } = ports;
+      const { source, target, lease, records, clock, fence, replica, preflight } = ports;
       return {
         clock,
         source: faulty(source, "source", die),
@@ -90,6 +90,7 @@ export function createFaultyPorts(
         records: faulty(records, "records", die),
         fence: fence === null ? null : faulty(fence, "fence", die),
         replica: replica === null ? null : faulty(replica, "replica", die),
+        preflight: faulty(preflight, "preflight", die),
       };
     },
   };

@@ -2,6 +2,7 @@ import {
   type AgentStatus,
   type ApplicationManifest,
   type ClusterManifest,
+  type DatabaseManifest,
   type StorageManifest,
   manifestSchemas,
   parseAs,
@@ -95,6 +96,19 @@ export const storage: StorageManifest = parseAs(
   "it",
 );
 
+export const database: DatabaseManifest = parseAs(
+  manifestSchemas.database,
+  {
+    kind: "database",
+    name: "books",
+    engine: "postgres",
+    url: "postgres://127.0.0.1:5432/ledger",
+    group: "owners",
+    admin: { file: "/secrets/admin" },
+  },
+  "it",
+);
+
 /** A migration about which nothing is to be said. */
 export const fineMove = {
   request: {
@@ -110,11 +124,13 @@ export const fineMove = {
     owner: "me/ledger",
     epoch: 1,
     highestEpoch: 1,
+    adoptedEpoch: 0,
     haltedReason: null,
     otherOperation: null,
     manifest,
     storage,
-    declared: { manifest, storage },
+    database: null,
+    declared: { manifest, storage, database: null },
     last: { stopMs: 100, startMs: 200, downtimeMs: 2_500 },
   },
   source: {
@@ -145,6 +161,7 @@ export const fineMove = {
     inFlight: known({ ms: 1_000 }),
   },
   fence: null,
+  database: null,
   orchestrator: { version: "0.1.0", stateFreeBytes: known(2 ** 40) },
 } as const satisfies PreflightFacts;
 

@@ -4,12 +4,21 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { deploy } from "../deploy.saga.ts";
 import { input } from "../fakes/fake-world.ts";
-import { fineDeploy, fineMove, fineStart, known, lease, storage, unknown } from "../fakes/fine-facts.ts";
+import {
+  database,
+  fineDeploy,
+  fineMove,
+  fineStart,
+  known,
+  lease,
+  storage,
+  unknown,
+} from "../fakes/fine-facts.ts";
 import { migrate } from "../migrate.saga.ts";
 import type { PreflightFacts } from "../preflight/facts.ts";
 import { makePlan } from "./make-plan.ts";
 import { describeDrift, hashOf } from "./plan-parts.ts";
-import { planSteps } from "./plan-steps.ts";
+import { describeSaga, planSteps } from "./plan-steps.ts";
 
 const steps = planSteps(migrate, input);
 const madeAt = "1970-01-01T00:00:00.000Z";
@@ -53,6 +62,16 @@ describe("a plan", () => {
     expect(by["stop"]?.deadlineMs).toBeGreaterThan(2 * Number(own) + input.graceMs);
     expect(by["stop"]?.undoMs).toBeGreaterThan(by["start"]?.undoMs ?? Infinity);
     expect(by["commit"]?.undoMs).toBeNull();
+  });
+
+  it("knows another table, or other times, by its digest", () => {
+    const digests = [
+      describeSaga(migrate, input),
+      describeSaga(deploy, input),
+      describeSaga(migrate, { ...input, graceMs: 2_000 }),
+    ].map(({ steps: digest }) => digest);
+    expect(new Set(digests).size).toBe(3);
+    expect(describeSaga(migrate, { ...input })).toEqual({ name: "migrate@1", steps: digests[0] });
   });
 
   it("tells what follows from every ending of the stop, by the handover table", () => {
@@ -131,6 +150,8 @@ describe("a plan", () => {
     const workload = { ...manifest.workload, environment: { PASSWORD: "hunter2" } };
     const changed = { ...manifest, workload, verify: undefined };
     const { parts } = planOf({ ...fine, records: { ...fine.records, manifest: changed } });
+    const booked = planOf({ ...fine, records: { ...fine.records, database } }).parts;
+    expect(Object.keys(booked)).toContain("the database's url");
     expect(JSON.stringify(parts)).not.toContain("hunter2");
     expect(Object.keys(parts)).not.toContain("the application's verify");
   });

@@ -23,6 +23,7 @@ export function planParts(facts: PreflightFacts, findings: readonly Finding[]): 
     "the run": runOf(lease),
     ...fieldsOf("the application's", records.manifest),
     ...fieldsOf("the storage's", records.storage),
+    ...(records.database === null ? {} : fieldsOf("the database's", records.database)),
     ...(source === null ? {} : fieldsOf(`cluster ${source.cluster}'s`, source.manifest)),
     ...(target === null ? {} : fieldsOf(`cluster ${target.cluster}'s`, target.manifest)),
     // What is only good to know decides nothing, and some of it comes and goes.

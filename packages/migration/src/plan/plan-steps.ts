@@ -1,4 +1,7 @@
+import { createHash } from "node:crypto";
+import { canonicalJson } from "@baton/clusters";
 import type { PlannedStep } from "@baton/protocol";
+import type { SagaFacts } from "../preflight/facts.ts";
 import type { DeployInput } from "../ports.ts";
 import { intendDeadlineMs } from "../run-step.ts";
 import type { Deadline, Saga, Step } from "../saga.ts";
@@ -14,6 +17,16 @@ export const planSteps = (
     deadlineMs: longestTryMs(step, input),
     undoMs: longestUndoMs(step, input),
   }));
+
+export const describeSaga = (
+  table: Pick<Saga<never, never>, "name" | "steps">,
+  input: DeployInput,
+): SagaFacts => ({
+  name: table.name,
+  steps: createHash("sha256")
+    .update(canonicalJson(planSteps(table, input)))
+    .digest("hex"),
+});
 
 /** Its phases, one after the other: intend, run, and for a confirmed step the message and its judgement. */
 function longestTryMs({ intend, deadlineMs, confirm }: Step, input: DeployInput): number {

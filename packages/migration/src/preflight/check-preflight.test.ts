@@ -2,6 +2,7 @@ import type { Hook } from "@baton/protocol";
 import { describe, expect, it } from "vitest";
 import {
   capabilities,
+  database,
   fineDeploy,
   fineMove,
   fineStart,
@@ -16,6 +17,7 @@ import {
 } from "../fakes/fine-facts.ts";
 import { checkPreflight, preflightRules } from "./check-preflight.ts";
 import type {
+  DatabaseFacts,
   FenceFacts,
   OrchestratorFacts,
   PreflightFacts,
@@ -53,6 +55,14 @@ const fenced = (change: Partial<FenceFacts> = {}, facts = fine): PreflightFacts 
   ...facts,
   fence: { knowsSourceKey: known(true), ...change },
 });
+const booked = (
+  change: Partial<DatabaseFacts>,
+  manifestChange: Partial<typeof database> = {},
+): PreflightFacts => {
+  const books = { ...database, ...manifestChange };
+  const facts = recorded({ database: books, declared: { manifest, storage, database: books } }, fenced());
+  return { ...facts, database: { check: known(true), letsSourceIn: known(true), ...change } };
+};
 const orchestrator = (change: Partial<OrchestratorFacts>): PreflightFacts => ({
   ...fine,
   orchestrator: { ...fine.orchestrator, ...change },
@@ -68,12 +78,12 @@ const witnessed = (change: Partial<typeof witness>, facts = fine): PreflightFact
 const can = (change: Partial<typeof capabilities>) => known({ ...capabilities, ...change });
 const declared = (change: Partial<typeof manifest>, facts = fine): PreflightFacts => {
   const changed = { ...manifest, ...change };
-  return recorded({ manifest: changed, declared: { manifest: changed, storage } }, facts);
+  return recorded({ manifest: changed, declared: { manifest: changed, storage, database: null } }, facts);
 };
 const hook = (change: Partial<Hook>): PreflightFacts => declared({ hook: { ...manifest.hook, ...change } });
 const keptAs = (change: Partial<typeof storage>, facts = fine): PreflightFacts => {
   const changed = { ...storage, ...change };
-  return recorded({ storage: changed, declared: { manifest, storage: changed } }, facts);
+  return recorded({ storage: changed, declared: { manifest, storage: changed, database: null } }, facts);
 };
 const took = (change: Partial<RecordedFacts["last"]>): PreflightFacts =>
   recorded({ last: { ...fine.records.last, ...change } });
@@ -91,10 +101,16 @@ const cases: readonly (readonly [ids: string | readonly string[], facts: Preflig
   ["not-deployed", { ...fine, source: null, storage: fineDeploy.storage, records: fineDeploy.records }],
   ["operation-open", recorded({ otherOperation: "stop op-1 is open" })],
   ["application-halted", recorded({ haltedReason: "they contradict each other" })],
-  ["manifest-changed", recorded({ declared: { manifest: { ...manifest, storage: "other" }, storage } })],
-  ["manifest-gone", recorded({ declared: { manifest: null, storage } })],
-  ["storage-changed", recorded({ declared: { manifest, storage: { ...storage, settleMs: 9 } } })],
-  ["storage-gone", recorded({ declared: { manifest, storage: null } })],
+  [
+    "manifest-changed",
+    recorded({ declared: { manifest: { ...manifest, storage: "other" }, storage, database: null } }),
+  ],
+  ["manifest-gone", recorded({ declared: { manifest: null, storage, database: null } })],
+  [
+    "storage-changed",
+    recorded({ declared: { manifest, storage: { ...storage, settleMs: 9 }, database: null } }),
+  ],
+  ["storage-gone", recorded({ declared: { manifest, storage: null, database: null } })],
 
   ["source-unreachable", source({ status: unknown("no answer") })],
   [["source-lost", "strategy-may-lose"], source({ status: unknown("no answer") }, failover)],
@@ -175,10 +191,24 @@ const cases: readonly (readonly [ids: string | readonly string[], facts: Preflig
   ["storage-plain-http", keptAs({ endpoint: "http://s3.example.com" })],
   ["storage-plain-http", keptAs({ otherEndpoints: ["http://10.0.0.1:9000"] })],
   [
+    ["replica-late", "target-own-endpoint"],
+    keptAs({ clusters: { "harbor-b": { endpoint: "https://b.example.com", replica: "asynchronous" } } }),
+  ],
+  [
     ["settle-too-short", "kill-without-fence"],
     stored({ inFlight: known({ ms: 30_000 }) }, hook({ killAllowed: true })),
   ],
   ["in-flight-unseen", stored({ inFlight: unknown("no answer") })],
+
+  ["database-unusable", booked({ check: unknown("no answer") })],
+  ["database-role-unseen", booked({ letsSourceIn: unknown("no answer") })],
+  ["database-role-refused", booked({ letsSourceIn: known(false) })],
+  [
+    "database-changed",
+    recorded({ declared: { manifest, storage, database: { ...database, group: "others" } } }, booked({})),
+  ],
+  ["database-plain", booked({}, { url: "postgres://db.example.com/ledger" })],
+  ["fence-incomplete", { ...booked({}), fence: null }],
 
   [["strategy-without-fence", "strategy-may-lose"], asked({ strategy: "failover" })],
   [["strategy-without-fence", "strategy-may-lose"], asked({ strategy: "force" })],
@@ -243,8 +273,8 @@ describe("preflight", () => {
           typeof value === "object" && value !== null && "known" in value ? unknown("not seen") : value,
         ]),
       );
-    for (const facts of [fine, failover, fineDeploy, fineStart, fenced()])
-      for (const part of ["source", "target", "storage", "fence", "orchestrator"] as const) {
+    for (const facts of [fine, failover, fineDeploy, fineStart, fenced(), booked({})])
+      for (const part of ["source", "target", "storage", "fence", "database", "orchestrator"] as const) {
         const seen = facts[part];
         if (seen === null) continue;
         for (const key of Object.keys(seen)) {
@@ -265,6 +295,12 @@ describe("preflight", () => {
     expect(idsOf(target({ capabilities: can({ holdsStandby: false }) }, asked({ cold: true })))).toEqual([
       "cold-move",
     ]);
+    const adopted = leased({ state: "fenced" }, recorded({ highestEpoch: 1, adoptedEpoch: 1 }, fineDeploy));
+    expect(idsOf(adopted)).toEqual([]);
+    expect(idsOf(recorded({ adoptedEpoch: 0 }, adopted))).toEqual(["lease-held"]);
+    const leaseOnly = { ...manifest, storageUse: "lease" as const };
+    expect(idsOf(declared(leaseOnly, stored({ inFlight: known(null) }, fenced())))).toEqual([]);
+    expect(idsOf(booked({}))).toEqual([]);
     expect(idsOf(keptAs({ endpoint: "http://127.0.0.1:9000" }))).toEqual([]);
     expect(idsOf(took({ stopMs: null, startMs: null }))).toEqual([]);
     expect(idsOf(stored({ inFlight: known(null) }))).toEqual([]);

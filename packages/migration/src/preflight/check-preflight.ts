@@ -1,5 +1,6 @@
 import type { Finding } from "@baton/protocol";
 import type { PreflightFacts } from "./facts.ts";
+import { databaseRules } from "./database-rules.ts";
 import { fenceRules } from "./fence-rules.ts";
 import { hookRules } from "./hook-rules.ts";
 import { leaseRules } from "./lease-rules.ts";
@@ -17,6 +18,7 @@ export const preflightRules: readonly Rule[] = [
   ...targetRules,
   ...leaseRules,
   ...storageRules,
+  ...databaseRules,
   ...fenceRules,
   ...hookRules,
   ...orchestratorRules,

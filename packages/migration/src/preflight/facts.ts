@@ -2,6 +2,7 @@ import type {
   AgentStatus,
   ApplicationManifest,
   ClusterManifest,
+  DatabaseManifest,
   StopStrategy,
   StorageManifest,
 } from "@baton/protocol";
@@ -22,8 +23,10 @@ export interface PreflightFacts {
   /** Where it shall run; null where nothing is started. */
   readonly target: TargetFacts | null;
   readonly storage: StorageFacts;
-  /** Null: the storage has no fence. */
+  /** Null: there is no fence of all that the application writes to. */
   readonly fence: FenceFacts | null;
+  /** Null: the application has none. */
+  readonly database: DatabaseFacts | null;
   readonly orchestrator: OrchestratorFacts;
 }
 
@@ -51,16 +54,21 @@ export interface RecordedFacts {
   readonly epoch: number;
   /** No lease may have a higher one. */
   readonly highestEpoch: number;
+  /** Of the lease when it was adopted last, its writer shut out with proof; 0 when it never was. */
+  readonly adoptedEpoch: number;
   readonly haltedReason: string | null;
   /** Another operation that holds the application, in words. */
   readonly otherOperation: string | null;
   /** What the operation goes by: the deployment's snapshot where there is one. */
   readonly manifest: ApplicationManifest;
   readonly storage: StorageManifest;
+  /** Null: the application has none. */
+  readonly database: DatabaseManifest | null;
   /** As people declare it now. Null: no longer. */
   readonly declared: {
     readonly manifest: ApplicationManifest | null;
     readonly storage: StorageManifest | null;
+    readonly database: DatabaseManifest | null;
   };
   /** Of the newest operations that were committed; null where none says it. */
   readonly last: {
@@ -101,12 +109,13 @@ export interface KeyFacts {
 
 export interface StorageFacts {
   readonly lease: Seen<Lease | null>;
-  readonly probe: Seen<ProbeResult>;
+  /** Null: nothing new is begun there, so nobody looked. */
+  readonly probe: Seen<ProbeResult> | null;
   readonly controlKey: Seen<KeyFacts>;
   /** Whether everything below the prefix can be listed. */
   readonly listing: Seen<true>;
-  /** Uploads that were begun and not ended. */
-  readonly openUploads: Seen<number>;
+  /** Uploads that were begun and not ended; null where nobody may list them. */
+  readonly openUploads: Seen<number> | null;
   /** When the first of the certificates to trust runs out, in days from now; null without certificates of its own. */
   readonly certificateDays: Seen<number | null>;
   /** How long the store waits for the rest of a body; `value.ms` is null where no bound was found. Null: never measured. */
@@ -116,6 +125,13 @@ export interface StorageFacts {
 export interface FenceFacts {
   /** Whether the administration of keys answers, and knows the source's key; null where there is no source. */
   readonly knowsSourceKey: Seen<boolean | null>;
+}
+
+export interface DatabaseFacts {
+  /** Whether roles can be made there. */
+  readonly check: Seen<true>;
+  /** Whether the source's role is let in; null where there is no source. */
+  readonly letsSourceIn: Seen<boolean | null>;
 }
 
 export interface OrchestratorFacts {

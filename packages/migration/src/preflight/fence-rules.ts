@@ -82,9 +82,11 @@ type Facts = Parameters<Rule["check"]>[0];
 const isFenceOrdered = ({ request: { strategy } }: Facts): boolean =>
   strategy === "failover" || strategy === "force";
 
-function boundMissing({ fence, source, storage }: Facts): string | null {
+function boundMissing({ fence, records, source, storage }: Facts): string | null {
   const inFlight = valueOf(storage.inFlight);
-  if (fence === null || source === null || inFlight === undefined) return null;
+  // Where only the lease is in the bucket, no write of the application is on its way there.
+  if (fence === null || source === null || records.manifest.storageUse === "lease") return null;
+  if (inFlight === undefined) return null;
   if (inFlight === null) return "it was never measured how long the store waits for the rest of a write";
   return inFlight.ms === null
     ? "no bound was found for how long the store waits for the rest of a write"

@@ -76,9 +76,10 @@ export const leaseRules: readonly Rule[] = [
     severity: "blocking",
     means: "whoever holds it may be alive and write",
     fix: "stop what holds it, or fence it",
-    check: ({ source, storage }) => {
+    check: ({ records, source, storage }) => {
       const lease = valueOf(storage.lease) ?? null;
-      return lease !== null && source === null && lease.state !== "stopped"
+      const isAdopted = lease?.state === "fenced" && lease.epoch === records.adoptedEpoch;
+      return lease !== null && source === null && lease.state !== "stopped" && !isAdopted
         ? `the lease is ${lease.state}, held by ${lease.holder}`
         : null;
     },

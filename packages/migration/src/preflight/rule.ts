@@ -15,9 +15,9 @@ export interface Rule {
 }
 
 /** The value of a fact that was seen; a rule that is about its absence tells that. */
-export const valueOf = <T>(fact: Seen<T> | undefined): T | undefined =>
+export const valueOf = <T>(fact: Seen<T> | null | undefined): T | undefined =>
   fact?.known === true ? fact.value : undefined;
 
 /** Why a fact was not seen, after `what`; null where it was, or where nobody asked. */
-export const unseen = <T>(fact: Seen<T> | undefined, what: string): string | null =>
-  fact === undefined || fact.known ? null : `${what}: ${fact.why}`;
+export const unseen = <T>(fact: Seen<T> | null | undefined, what: string): string | null =>
+  fact?.known !== false ? null : `${what}: ${fact.why}`;

@@ -1,3 +1,4 @@
+import { isLoopback } from "./is-loopback.ts";
 import { type Rule, unseen, valueOf } from "./rule.ts";
 
 /** The store counts whole seconds. */
@@ -159,6 +160,21 @@ export const storageRules: readonly Rule[] = [
     },
   },
   {
+    id: "replica-late",
+    severity: "warning",
+    means:
+      "the application is down until both endpoints show the same, and the move is taken back when that takes too long",
+    fix: "let both clusters use the same endpoint, or move while little is written",
+    check: ({ records: { storage }, source, target }) => {
+      const late = [source?.cluster, target?.cluster].filter(
+        (cluster) => storage.clusters?.[String(cluster)]?.replica === "asynchronous",
+      );
+      return source === null || target === null || late.length === 0
+        ? null
+        : `the endpoint of ${late.join(" and of ")} is an asynchronous replica`;
+    },
+  },
+  {
     id: "settle-too-short",
     severity: "warning",
     means: "what the source had begun to send may land after the target has started",
@@ -199,7 +215,5 @@ const skewOf = (skewMs: number | null | undefined): number => Math.abs(skewMs ??
 const apart = (skewMs: number): string =>
   `the clocks of the store and of this machine are ${Math.round(skewMs / 1_000)} s apart`;
 
-function isPlainAndAway(endpoint: string): boolean {
-  const { protocol, hostname } = new URL(endpoint);
-  return protocol === "http:" && !/^(localhost|127\.|\[::1\])/.test(hostname);
-}
+const isPlainAndAway = (endpoint: string): boolean =>
+  new URL(endpoint).protocol === "http:" && !isLoopback(endpoint);

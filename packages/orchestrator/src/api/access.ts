@@ -31,6 +31,9 @@ export const access: Readonly<Record<string, Role | "anyone">> = {
   "PUT /v1/applications/:name": "admin",
   "GET /v1/applications/:name/route": "viewer",
 
+  // It probes.
+  "POST /v1/plans": "operator",
+
   "GET /v1/operations": "viewer",
   "POST /v1/operations": "operator",
   "GET /v1/operations/:id": "viewer",

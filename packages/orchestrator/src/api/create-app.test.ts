@@ -35,12 +35,12 @@ let bed: RecordsBed;
 let deps: AppDeps;
 let app: ReturnType<typeof createApp>;
 let delivered: string[][];
-
 beforeAll(async () => {
   bed = await openRecordsBed();
 });
 afterAll(() => bed.end());
 const unused = () => Promise.reject(new Error("not asked here"));
+const unusedOperations = { decide: unused, explain: unused, receipts: unused };
 beforeEach(() => {
   delivered = [];
   logged.length = 0;
@@ -81,11 +81,12 @@ beforeEach(() => {
       return manifest;
     },
     route: (application) => placements.route(application),
+    plans: { plan: unused },
     operations: {
+      ...unusedOperations,
       list: (application) => operations.list(application),
       find: (id, { after, waitMs }) => operations.waitForChange(id, after, waitMs),
       start: (request, caller) => bed.insert(request, caller.name),
-      ...{ decide: unused, explain: unused, receipts: unused },
     },
     metrics: unused,
     confirm: (jws) =>
@@ -93,7 +94,6 @@ beforeEach(() => {
   };
   app = createApp(deps);
 });
-
 interface Call {
   readonly method?: string;
   readonly body?: unknown;

@@ -16,7 +16,9 @@ import type { AuditRecords } from "../records/audit-records.ts";
 import { routeAudit } from "./audit.ts";
 import { type AppEnv, type GuardDeps, guard, identify } from "./guard.ts";
 import { metricsContentType } from "./metrics.ts";
+import type { PlanService } from "../plan-service.ts";
 import { type OperationService, routeOperations } from "./operations.ts";
+import { routePlans } from "./plans.ts";
 import { problemResponse } from "./problems.ts";
 import { readBody } from "./read-body.ts";
 import { routeStorages } from "./storages.ts";
@@ -33,6 +35,7 @@ export interface AppDeps extends GuardDeps {
   /** Takes on another owner's lease, as `adoptLease` does. @param by the token's name. */
   adopt(storage: string, request: AdoptionRequest, by: string): Promise<Adoption>;
   route(application: string): Promise<Route>;
+  readonly plans: Pick<PlanService, "plan">;
   readonly operations: OperationService;
   /** In Prometheus' text format. */
   metrics(): Promise<string>;
@@ -108,6 +111,7 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
     context.json(await deps.route(context.req.param("name"))),
   );
 
+  app.route("/v1/plans", routePlans(deps.plans));
   app.route("/v1/operations", routeOperations(deps.operations));
   return app;
 }

@@ -51,6 +51,7 @@ beforeAll(async () => {
       return manifest;
     },
     route: (application) => placements.route(application),
+    plans: { plan: notHere },
     operations: {
       list: (application) => operations.list(application),
       find: (id, { after, waitMs }) => operations.waitForChange(id, after, waitMs),

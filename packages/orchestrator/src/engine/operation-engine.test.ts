@@ -2,9 +2,9 @@ import { noFaults } from "@baton/migration";
 import { AppError, type Operation } from "@baton/protocol";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { createPreflightParams, openFineCluster } from "../fixtures/preflight-params.ts";
 import { type RecordsBed, openRecordsBed } from "../fixtures/records-bed.ts";
 import { type OperationPorts, openOperationPorts } from "../ports/operation-ports.ts";
-import { probeBinding } from "../ports/probe-binding.ts";
 import { ProbeRecords } from "../records/probe-records.ts";
 import { createDbosEngine } from "./dbos-engine.ts";
 import type { Life } from "./operation-life.ts";
@@ -12,7 +12,6 @@ import { type OperationEngine, launchOperationEngine } from "./operation-engine.
 import { sweep } from "./sweep.ts";
 
 const log = pino({ level: "silent" });
-const unused = () => Promise.reject(new Error("not asked for"));
 let bed: RecordsBed;
 let engine: OperationEngine;
 /** Applications whose lease contradicts the records, and operations whose workflow fails before its saga begins. */
@@ -23,6 +22,7 @@ let gatesAsked = 0;
 beforeAll(async () => {
   bed = await openRecordsBed();
   const key = { kty: "OKP", crv: "Ed25519", x: "x".repeat(43) } as const;
+  const signingKey = { ...key, d: "d".repeat(43) };
   const ports = async (operation: string, life: Life): Promise<OperationPorts> => {
     if (broken.has(operation)) throw new Error("no ports");
     const { database, operations, placements } = bed;
@@ -32,22 +32,10 @@ beforeAll(async () => {
         operations,
         placements,
         probeRecords: new ProbeRecords(database),
-        probe: (storage, cluster, signal) => probeBinding({ storage, cluster, timeoutMs: 5_000, signal }),
+        preflight: createPreflightParams(bed, { signingKey }),
         // The cluster is fine and the secrets are not there: preflight fails, and nothing has to be taken back.
-        cluster: async (name) => {
-          const capabilities = { holdsStandby: true, witnessesFromOutside: true, reachesAgents: true };
-          return {
-            name,
-            capabilities,
-            check: async () => undefined,
-            place: unused,
-            find: unused,
-            witness: unused,
-            remove: async () => undefined,
-            list: unused,
-          };
-        },
-        signingKey: { ...key, d: "d".repeat(43) },
+        cluster: openFineCluster,
+        signingKey,
         commandKey: key,
         confirmUrl: "http://127.0.0.1:9/v1/confirmations",
         installation: "here",

@@ -10,11 +10,10 @@ export interface LeasePortParams {
   readonly storage: StorageManifest;
   readonly application: string;
   readonly owner: string;
-  readonly probe: LeasePort["probe"];
 }
 
 /** Reads Baton's own key at the first use: a secret that cannot be read then fails a step, which says so and is taken back. */
-export function createLeasePort({ storage, application, owner, probe }: LeasePortParams): LeasePort {
+export function createLeasePort({ storage, application, owner }: LeasePortParams): LeasePort {
   const { prefix } = storage;
   let opened: ReturnType<typeof openControlStore> | undefined;
   const open = async () => {
@@ -29,12 +28,9 @@ export function createLeasePort({ storage, application, owner, probe }: LeasePor
   return {
     owner,
     prefix,
-    // As whoever writes the lease takes it, where the manifest says nothing.
-    ifMatch: storage.ifMatch ?? "quoted",
     read: async () => readLease({ store: await open(), prefix, timeoutMs: readTimeoutMs }),
     claim: async () =>
       claimPrefix({ store: await open(), prefix, owner, application, deadlineMs: writeDeadlineMs }),
     apply: async (write) => applyLeaseWrite({ store: await open(), write, deadlineMs: writeDeadlineMs }),
-    probe,
   };
 }

@@ -8,20 +8,16 @@ import type {
   RecordsPort,
   SourcePorts,
 } from "@baton/migration";
-import {
-  AppError,
-  type Operation,
-  type PrivateKey,
-  type PublicKey,
-  type StorageManifest,
-} from "@baton/protocol";
-import type { ProbeResult } from "@baton/storage";
+import { AppError, type Operation, type PrivateKey, type PublicKey } from "@baton/protocol";
 import { type Life, admitted } from "../engine/operation-life.ts";
 import type { Database } from "../records/database.ts";
 import type { OperationRecords } from "../records/operation-records.ts";
 import { type PlacementRecord, PlacementRecords } from "../records/placement-records.ts";
 import { AdoptionRecords } from "../records/adoption-records.ts";
 import type { ProbeRecords } from "../records/probe-records.ts";
+import { type PreflightParams, createPreflightPort } from "../preflight/preflight-port.ts";
+import { saveFindings } from "../records/findings.ts";
+import { tableOf } from "../records/new-operation.ts";
 import { createLeasePort } from "./lease-port.ts";
 import { openFence, openKeys } from "./open-fence.ts";
 import { createPlacementKeys } from "./placement-keys.ts";
@@ -38,8 +34,7 @@ export interface OperationPortsParams {
   readonly operations: OperationRecords;
   readonly placements: PlacementRecords;
   readonly probeRecords: ProbeRecords;
-  /** Looks at a storage with the key of a cluster, and puts on record what was seen. */
-  readonly probe: (storage: StorageManifest, cluster: string, signal: AbortSignal) => Promise<ProbeResult>;
+  readonly preflight: PreflightParams;
   readonly cluster: (name: string) => Promise<Cluster>;
   readonly signingKey: PrivateKey;
   readonly commandKey: PublicKey;
@@ -122,14 +117,14 @@ export async function openOperationPorts(
     restore: (epoch) => changePlacements((own) => own.restoreEpoch(application, epoch)),
     retire: (placement) => changePlacements((own) => own.retire(placement)),
   };
-  const lease = createLeasePort({
-    storage,
-    application,
-    owner,
-    probe: (signal) => params.probe(storage, record.cluster, signal),
-  });
+  const lease = createLeasePort({ storage, application, owner });
   const { signingKey, probeRecords } = params;
   const fence = openFence({ deployment: record, signingKey, probeRecords });
+  const named = <T>(placement: T | null): T => {
+    if (placement === null)
+      throw new AppError("internal", `cannot ${kind} ${application}: the operation lacks a placement`);
+    return placement;
+  };
   const common = {
     // A store knows no term. Its token is the ETag: a lease write is planned and on record before it is sent (rule 7), and one that a later life
     // has overtaken finds another ETag.
@@ -138,11 +133,13 @@ export async function openOperationPorts(
     clock,
     fence: fence && admitted(fence, life),
     replica: createReplicaPort(ends),
-  };
-  const named = <T>(placement: T | null): T => {
-    if (placement === null)
-      throw new AppError("internal", `cannot ${kind} ${application}: the operation lacks a placement`);
-    return placement;
+    preflight: createPreflightPort(params.preflight, {
+      operation,
+      table: tableOf({ kind, cold: row.cold }, row.of_stopped),
+      status: async (placement, signal) =>
+        named(placement === source?.placement ? source : target).status(signal),
+      keep: (findings) => saveFindings(operations, operation, findings),
+    }),
   };
   return {
     kind,

@@ -137,7 +137,6 @@ export function createPlacementPort(params: PlacementPortParams): KeyedPlacement
   return {
     placement,
     cluster: cluster.name,
-    checkCluster: () => cluster.check({ timeoutMs: clusterTimeoutMs }),
     async place(signal) {
       await keys.prepare();
       const { client } = await adopt(await cluster.place({ spec, timeoutMs: clusterTimeoutMs }));

@@ -60,14 +60,8 @@ describe("a new operation", () => {
       .selectAll()
       .where("id", "=", id)
       .executeTakeFirstOrThrow();
-    const copy = {
-      ...row,
-      id: `${id}x`,
-      receipt: null,
-      fence: null,
-      replica: null,
-      ledger: JSON.stringify(row.ledger),
-    };
+    const unsaid = { receipt: null, fence: null, replica: null, findings: null };
+    const copy = { ...row, id: `${id}x`, ...unsaid, ledger: JSON.stringify(row.ledger) };
     await expect(bed.database.insertInto("operations").values(copy).execute()).rejects.toThrow(
       "one_open_operation",
     );

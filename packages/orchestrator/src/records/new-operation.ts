@@ -22,7 +22,7 @@ import type { Database } from "./database.ts";
 import { emptyLedger, lockingStates } from "./operation-records.ts";
 import type { Schema } from "./schema.ts";
 
-type Table = Pick<Saga<never, never>, "name" | "steps">;
+export type Table = Pick<Saga<never, never>, "name" | "steps">;
 
 export const sagas: Readonly<Record<OperationRequest["kind"], Table>> = {
   deploy,

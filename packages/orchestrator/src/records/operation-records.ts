@@ -115,6 +115,7 @@ export class OperationRecords {
       strategy: row.strategy,
       cold: row.cold,
       plan: row.plan,
+      findings: row.findings === null ? null : [...row.findings],
       decisions: decisions.map(({ kind, reason, decided_by, decided_at }) => ({
         kind,
         reason,

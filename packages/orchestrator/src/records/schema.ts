@@ -7,6 +7,7 @@ import type {
   Outcome,
   FenceRecord,
   ReplicaRecord,
+  Finding,
 } from "@baton/protocol";
 import type {
   Decision,
@@ -90,6 +91,7 @@ export interface Schema {
     strategy: StopStrategy | null;
     cold: Generated<boolean>;
     plan: string | null;
+    findings: ColumnType<readonly Finding[] | null, string | null | undefined, string | null>;
     abort_requested: Generated<boolean>;
     halts: Generated<number>;
     halted_from: Exclude<OperationRowState, "committed" | "rolled-back" | "halted"> | null;
