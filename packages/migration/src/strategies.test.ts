@@ -354,7 +354,8 @@ describe("a stop that is taken back", () => {
   it("needs no target", async () => {
     const world = await servingWorld();
     world.aim = "stop";
-    const { target: _none, ...ports } = world.ports;
+    const { source, lease, records, clock, fence, replica } = world.ports;
+    const ports = { source, lease, records, clock, fence, replica };
     const fails = failing({ step: "release", phase: "do", moment: "before" });
     const { end } = await runInWorld({ saga: stop, world, openPorts: () => ports, faults: fails });
     expect(end).toMatchObject({ state: "rolled-back" });
