@@ -29,7 +29,7 @@ import { createJournal } from "./memory-engine.ts";
 export const sourceId = "pl-00000000000000000001";
 export const targetId = "pl-00000000000000000002";
 export const operationId = "op-00000000000000000000";
-export const owner = "installation/ledger";
+const owner = "installation/ledger";
 const prefix = "ledger/";
 const application = "ledger";
 

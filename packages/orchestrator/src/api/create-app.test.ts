@@ -40,11 +40,7 @@ beforeAll(async () => {
 });
 afterAll(() => bed.end());
 const unused = () => Promise.reject(new Error("not asked here"));
-<<<<<<< packages/orchestrator/src/api/create-app.test.ts
-const others = { decide: unused, explain: unused, receipts: unused };
-=======
 const unusedOperations = { decide: unused, explain: unused, receipts: unused };
->>>>>>> /tmp/plans-helper/land.new
 beforeEach(() => {
   delivered = [];
   logged.length = 0;
@@ -91,10 +87,6 @@ beforeEach(() => {
       list: (application) => operations.list(application),
       find: (id, { after, waitMs }) => operations.waitForChange(id, after, waitMs),
       start: (request, caller) => bed.insert(request, caller.name),
-<<<<<<< packages/orchestrator/src/api/create-app.test.ts
-      ...others,
-=======
->>>>>>> /tmp/plans-helper/land.new
     },
     metrics: unused,
     confirm: (jws) =>
