@@ -41,6 +41,12 @@ export const livingStates = [
   "past-pivot",
 ] as const satisfies readonly OperationRowState[];
 
+/**
+ * What is only told is on disk with the next checkpoint, which is a commit after it in the same log: until then a crash of the database forgets both.
+ * Waiting for the disk would be downtime of the application.
+ */
+const withoutWaitingForTheDisk = sql<boolean>`set_config('synchronous_commit', 'off', true) = 'off'`;
+
 const courses = { open: "forward", "rolling-back": "back", "past-pivot": "past-pivot" } as const;
 
 /** A halt that came from nowhere can only be tried again. */
@@ -168,7 +174,9 @@ export class OperationRecords {
     const ended = state === "done" || state === "failed";
     // One statement: a step's course is told while the application is down.
     const told = await this.#database
-      .with("current", (database) => this.#raiseVersion(database, operation).returning("id"))
+      .with("current", (database) =>
+        this.#raiseVersion(database, operation).where(withoutWaitingForTheDisk).returning("id"),
+      )
       .updateTable("steps")
       .from("current")
       .set({
@@ -189,21 +197,14 @@ export class OperationRecords {
   }
 
   async mark(operation: string, moments: Partial<DowntimeLedger>): Promise<void> {
-    await this.change(operation, async (transaction) => {
-      const { ledger } = await transaction
-        .selectFrom("operations")
-        .select("ledger")
-        .where("id", "=", operation)
-        .forUpdate()
-        .executeTakeFirstOrThrow();
-      // A moment that is written stays: a step that runs again after a crash does not move it.
-      const known = Object.fromEntries(Object.entries(ledger).filter(([, value]) => value !== null));
-      await transaction
-        .updateTable("operations")
-        .set({ ledger: JSON.stringify({ ...ledger, ...moments, ...known }) })
-        .where("id", "=", operation)
-        .execute();
-    });
+    // A moment that is written stays: a step that runs again after a crash does not move it.
+    const ledger = sql<string>`ledger || ${JSON.stringify(moments)}::jsonb || jsonb_strip_nulls(ledger)`;
+    const { numUpdatedRows } = await this.#raiseVersion(this.#database, operation)
+      .set({ ledger })
+      .where(withoutWaitingForTheDisk)
+      .executeTakeFirstOrThrow();
+    this.#assertTold(operation, numUpdatedRows);
+    this.#changes.emit(operation);
   }
 
   async saveReceipt(operation: string, { receipt, jws }: VerifiedReceipt): Promise<void> {
