@@ -95,7 +95,7 @@ const raw: readonly Omit<Refused, "args">[] = [
       body: { kind: "migrate", application: "ledger", to: "harbor-b", force: true },
     },
     code: "invalid-request",
-    words: ['unknown field "force"', "allowed: kind, application, to"],
+    words: ['unknown field "force"', "allowed: kind, application, plan, to"],
   },
   {
     title: "a body that is not JSON",
