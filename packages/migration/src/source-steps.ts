@@ -110,7 +110,7 @@ const isSilent = ({ code }: { readonly code: string }): boolean =>
   ["agent-unreachable", "cluster-unavailable", "stop-unknown", "deadline-exceeded"].includes(code);
 
 /** Where it is not known how the source ended, and somebody answers for that or has it fenced: without evidence, for the handover table to judge. */
-export function withoutReceipt(
+function withoutReceipt(
   { input, intent, override, ports }: Ctx<unknown, StopIntent | undefined>,
   error: RecordedError,
 ): SourceEnd | null {

@@ -158,7 +158,6 @@ export const commandCheckSchema = strictObject({
   command: commandLine,
   timeoutMs: v.optional(milliseconds(600_000), 10_000),
 });
-export type CommandCheck = v.InferOutput<typeof commandCheckSchema>;
 
 /** The checks of the started target before commit: a request (a write canary, for one), then whatever else is said, and all of it again and again. */
 export const verifySchema = strictObject({
