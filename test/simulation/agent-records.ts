@@ -167,3 +167,15 @@ export const receiptOf = (
   timings: { receivedAt: moment, ...ending.timings },
   agentVersion: "0",
 });
+
+/** What a stop of an application sees, for the agent to judge. */
+export const look = (exit: Exit | null, killed: boolean) => ({
+  treeGone: exit !== null,
+  alive: exit === null ? 1 : 0,
+  checks: [],
+  killed,
+  exit,
+  gracefulExitCodes: [0],
+  gracefulSignals: [],
+  claimedOnly: false,
+});

@@ -1,5 +1,4 @@
 import {
-  type Exit,
   type Ending,
   type Facts,
   type OperationRecord,
@@ -29,6 +28,7 @@ import {
   bootId,
   endedByItself,
   failOpenStarts,
+  look,
   ownOperation,
   recall,
   receiptOf,
@@ -132,16 +132,6 @@ export function startAgent(deps: AgentDeps): Agent {
     state.end(by === "itself" ? "died" : "gone", end.evidence);
     return end;
   };
-  const look = (exit: Exit | null, killed: boolean) => ({
-    treeGone: exit !== null,
-    alive: exit === null ? 1 : 0,
-    checks: [],
-    killed,
-    exit,
-    gracefulExitCodes: [0],
-    gracefulSignals: [],
-    claimedOnly: false,
-  });
   const end = async (
     run: RunFacts,
     deadlineMs: number,
@@ -194,7 +184,11 @@ export function startAgent(deps: AgentDeps): Agent {
     if (state.can("exit")) state.send("exit");
     if (stopping !== null || (state.state !== "verifying" && state.state !== "unknown")) return;
     const ending = endedByItself(find(run.run)?.exit ?? null);
-    await conclude(run, ending, "itself");
+    // A stop that comes meanwhile joins it.
+    stopping = conclude(run, ending, "itself").finally(() => {
+      stopping = null;
+    });
+    await stopping;
     await endedByItselfIsTold(run, ending);
   };
   const endedByItselfIsTold = async (run: RunFacts, ending: Ending): Promise<void> => {
