@@ -55,6 +55,7 @@ const operation = {
   strategy: "failover",
   cold: true,
   plan: "1".repeat(64),
+  findings: [],
   decisions: [{ kind: "override", reason: "the rack burned", by: "night-shift", at }],
   startedBy: "night-shift",
   createdAt: at,

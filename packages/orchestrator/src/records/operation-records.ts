@@ -11,6 +11,7 @@ import type { RecordedError, SagaEnd, VerifiedReceipt } from "@baton/migration";
 import { type Kysely, type Selectable, type Updateable, sql } from "kysely";
 import type { Database } from "./database.ts";
 import { lastDecision } from "./decisions.ts";
+import { withoutWaitingForTheDisk } from "./without-waiting.ts";
 import type { OperationRowState, Schema, StoredReceipt } from "./schema.ts";
 import { StaleTerm } from "./stale-term.ts";
 
@@ -40,12 +41,6 @@ export const livingStates = [
   "rolling-back",
   "past-pivot",
 ] as const satisfies readonly OperationRowState[];
-
-/**
- * What is only told is on disk with the next checkpoint, which is a commit after it in the same log: until then a crash of the database forgets both.
- * Waiting for the disk would be downtime of the application.
- */
-const withoutWaitingForTheDisk = sql<boolean>`set_config('synchronous_commit', 'off', true) = 'off'`;
 
 const courses = { open: "forward", "rolling-back": "back", "past-pivot": "past-pivot" } as const;
 
