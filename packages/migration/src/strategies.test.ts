@@ -4,6 +4,7 @@ import { type FakeWorld, createFakeWorld, input as usualInput } from "./fakes/fa
 import { at, expectPromises, failing, runInWorld } from "./fakes/saga.testsuite.ts";
 import { decisionTopic } from "./halt.ts";
 import { migrate, migrateCold } from "./migrate.saga.ts";
+import type { SourcePorts } from "./ports.ts";
 import { type Faults, noFaults } from "./progress.port.ts";
 import { keepReceipt } from "./source-steps.ts";
 import { stop } from "./stop.saga.ts";
@@ -354,11 +355,11 @@ describe("a stop that is taken back", () => {
   it("needs no target", async () => {
     const world = await servingWorld();
     world.aim = "stop";
-    const { source, lease, records, clock, fence, replica } = world.ports;
-    const ports = { source, lease, records, clock, fence, replica };
+    const ports: SourcePorts & { readonly target?: undefined } = { ...world.ports, target: undefined };
     const fails = failing({ step: "release", phase: "do", moment: "before" });
     const { end } = await runInWorld({ saga: stop, world, openPorts: () => ports, faults: fails });
     expect(end).toMatchObject({ state: "rolled-back" });
+    expect(world.source.effects).toMatchObject({ stops: 1, execs: 2 });
     expectPromises(world, end);
   });
 });
