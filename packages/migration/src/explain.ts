@@ -12,7 +12,6 @@ const waits: Readonly<Record<string, string>> = {
   fence: "the store to take nothing more of the source",
   release: "the lease to say that nobody runs",
   handOver: "the store to take the lease that names the target",
-  grant: "the store to take the lease that grants the start",
   start: "the application to become ready on the target",
   verify: "the checks of the started application",
   commit: "the records to name the target, and its agent to let clients in",

@@ -1,8 +1,7 @@
 import { type AccessKey, AppError, type KeyFence, type StorageManifest } from "@baton/protocol";
-import { type Door, type Identities, assertDoorsOpen, fenceCredentials } from "@baton/storage/fence";
-import { abortUploads, fenceDeadlineMs, inventoryBelow, settleMsOf } from "./key-fence.ts";
+import { type Identities, assertDoorsOpen, fenceCredentials } from "@baton/storage/fence";
+import { abortUploads, fenceDeadlineMs, inventoryBelow, settleMsOf, withDoors } from "./key-fence.ts";
 import { readAccessKey } from "./secrets.ts";
-import { openStore, placesOf } from "./storages.ts";
 
 const requestMs = 10_000;
 
@@ -24,28 +23,17 @@ export function createForeignKeys(params: {
   const disableKey = identities?.disableKey?.bind(identities);
   if (disableKey === undefined) return null;
   const { prefix } = storage;
-  const withDoors = async <T>(key: AccessKey, use: (doors: readonly Door[]) => Promise<T>): Promise<T> => {
-    const doors = placesOf(storage).map((place) => ({
-      endpoint: place.endpoint,
-      store: openStore(storage, key, place),
-    }));
-    try {
-      return await use(doors);
-    } finally {
-      for (const { store } of doors) store.close();
-    }
-  };
   return {
     async assertOpen(key) {
       await assertNotOurs(storage, key);
       await settleMsOf(storage, inFlightMs);
-      await withDoors(key, (doors) => assertDoorsOpen({ doors, prefix, timeoutMs: requestMs }));
+      await withDoors(storage, key, (doors) => assertDoorsOpen({ doors, prefix, timeoutMs: requestMs }));
     },
     async fence(key) {
       await assertNotOurs(storage, key);
       const settleMs = await settleMsOf(storage, inFlightMs);
       const { accessKeyId } = key;
-      return withDoors(key, (doors) =>
+      return withDoors(storage, key, (doors) =>
         fenceCredentials({
           identities: { disable: ({ timeoutMs }) => disableKey({ accessKeyId, timeoutMs }) },
           identity: accessKeyId,

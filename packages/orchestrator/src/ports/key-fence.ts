@@ -1,7 +1,8 @@
 import type { KeyHolder } from "@baton/migration";
-import { AppError, type KeyFence, type StorageManifest } from "@baton/protocol";
+import { type AccessKey, AppError, type KeyFence, type StorageManifest } from "@baton/protocol";
 import { findOpenUploads, openBucket, takeInventory } from "@baton/storage/bucket";
 import {
+  type Door,
   type Identities,
   assertDoorsOpen,
   disableIdentity,
@@ -32,33 +33,25 @@ export function createKeyFence(params: {
   const identityFor = ({ placement, epoch }: KeyHolder): string => identityOf(storage, placement, epoch);
 
   /** Every endpoint, with the holder's own key. */
-  const withDoors = async <T>(
+  const withDoorsOf = async <T>(
     holder: KeyHolder,
-    use: (doors: Parameters<typeof assertDoorsOpen>[0]["doors"]) => Promise<T>,
+    use: (doors: readonly Door[]) => Promise<T>,
   ): Promise<T> => {
     const identity = identityFor(holder);
     const key = await identities.keyOf({ identity, timeoutMs: requestMs });
     if (key === null)
       throw unproven(`the store knows no key of ${holder.placement} in epoch ${holder.epoch}`);
-    const doors = placesOf(storage).map((place) => ({
-      endpoint: place.endpoint,
-      store: openStore(storage, key, place),
-    }));
-    try {
-      return await use(doors);
-    } finally {
-      for (const { store } of doors) store.close();
-    }
+    return withDoors(storage, key, use);
   };
 
   return {
     assertOpen: async (holder) => {
       await settleMsOf(storage, params.inFlightMs);
-      await withDoors(holder, (doors) => assertDoorsOpen({ doors, prefix, timeoutMs: requestMs }));
+      await withDoorsOf(holder, (doors) => assertDoorsOpen({ doors, prefix, timeoutMs: requestMs }));
     },
     apply: async (holder) => {
       const settle = await settleMsOf(storage, params.inFlightMs);
-      return withDoors(holder, (doors) =>
+      return withDoorsOf(holder, (doors) =>
         fenceCredentials({
           identities,
           identity: identityFor(holder),
@@ -74,6 +67,23 @@ export function createKeyFence(params: {
     disable: (holder) =>
       disableIdentity({ identities, identity: identityFor(holder), deadlineMs: disableMs }),
   };
+}
+
+/** Every endpoint of the storage with this key, for as long as `use` takes. */
+export async function withDoors<T>(
+  storage: StorageManifest,
+  key: AccessKey,
+  use: (doors: readonly Door[]) => Promise<T>,
+): Promise<T> {
+  const doors = placesOf(storage).map((place) => ({
+    endpoint: place.endpoint,
+    store: openStore(storage, key, place),
+  }));
+  try {
+    return await use(doors);
+  } finally {
+    for (const { store } of doors) store.close();
+  }
 }
 
 /** Twice what was measured: MinIO was seen to begin its timer anew once, and to end after 61 s what it usually ends after 30. */

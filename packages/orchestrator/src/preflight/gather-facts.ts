@@ -28,7 +28,7 @@ import { type StorageFactsParams, keyFacts, seeStorage } from "./storage-facts.t
 
 const quickMs = 5_000;
 /** By network, and after that through the bucket. */
-const agentMs = 40_000;
+const agentMs = 35_000;
 
 export interface FactsParams {
   readonly catalog: Catalog;
