@@ -7,24 +7,18 @@
 
 import { AppError } from "@baton/protocol";
 import { fenceMs, fenceSource, planFence } from "./fence-step.ts";
-import { giveBack, planGiveBack } from "./give-back.ts";
+import { stopAndGiveBack } from "./give-back.ts";
 import type { DeployInput, SourcePorts } from "./ports.ts";
 import { preflight } from "./preflight-step.ts";
 import { planRelease, release } from "./release-step.ts";
 import { type StepContext, saga } from "./saga.ts";
-import { chooseRun, requestStop, stopConfirmation, stopFailure } from "./source-steps.ts";
-import { patientMs } from "./stop-times.ts";
+import { requestStop, stopConfirmation } from "./source-steps.ts";
 
 type Ctx = StepContext<DeployInput, SourcePorts, unknown>;
 
 export const deleteServing = saga<DeployInput, SourcePorts>("delete@1")
   .step("preflight", preflight, { deadlineMs: 60_000 })
-  .confirmed("stop", requestStop, stopConfirmation, {
-    intend: chooseRun,
-    undo: { intend: planGiveBack, run: giveBack, deadlineMs: patientMs },
-    deadlineMs: patientMs,
-    ...stopFailure,
-  })
+  .confirmed("stop", requestStop, stopConfirmation, stopAndGiveBack)
   .step("fence", fenceSource, { intend: planFence, deadlineMs: fenceMs })
   .step("release", release, { intend: planRelease, deadlineMs: 60_000 })
   .pivot("commit", commit, { deadlineMs: 30_000 })

@@ -4,9 +4,9 @@ import { catchUp } from "./catch-up.ts";
 import { endTarget, knownLease } from "./end-target.ts";
 import type { DeployInput, PlacementPort, SourcePorts, VerifiedReceipt } from "./ports.ts";
 import type { UndoContext } from "./saga.ts";
-import { type StopIntent, keepReceipt } from "./source-steps.ts";
+import { type StopIntent, chooseRun, keepReceipt, stopFailure } from "./source-steps.ts";
 import type { PlannedFence } from "./fence-step.ts";
-import { answerReserveMs, stopBudgetMs } from "./stop-times.ts";
+import { answerReserveMs, patientMs, stopBudgetMs } from "./stop-times.ts";
 
 /** A stop that hands over to nobody has no target. */
 type GiveBackPorts = SourcePorts & { readonly target?: PlacementPort };
@@ -35,7 +35,7 @@ export type GiveBack =
  * Looks at what became of the stop and plans the way back, before anything is done. The stop is withdrawn first, so that a request that is still
  * on its way cannot stop a source that was counted as running.
  */
-export async function planGiveBack(ctx: UndoCtx): Promise<GiveBack> {
+async function planGiveBack(ctx: UndoCtx): Promise<GiveBack> {
   const { intents, input, operation, ports, override, signal } = ctx;
   const intent = intents["stop"] as StopIntent | undefined;
   if (intent === undefined) return { kind: "untouched" };
@@ -182,3 +182,11 @@ export async function giveBack({
   await ports.records.restore(epoch);
   await ports.source.open({ epoch, run: started.run }, signal);
 }
+
+/** How every saga stops its source: by what its intent names, again where it fails, and taken back into serving in place. */
+export const stopAndGiveBack = {
+  intend: chooseRun,
+  undo: { intend: planGiveBack, run: giveBack, deadlineMs: patientMs },
+  deadlineMs: patientMs,
+  ...stopFailure,
+} as const;

@@ -9,11 +9,11 @@ import { AppError, isAppError, newNonce } from "@baton/protocol";
 import { planLeaseChange } from "@baton/storage";
 import { fenceAndCatchUp } from "./catch-up.ts";
 import { fenceMs, planFence } from "./fence-step.ts";
-import { type GiveBack, giveBack, planGiveBack } from "./give-back.ts";
+import { type GiveBack, giveBack, stopAndGiveBack } from "./give-back.ts";
 import type { DeployInput, MigratePorts } from "./ports.ts";
 import { preflight } from "./preflight-step.ts";
 import { type StepContext, type UndoContext, saga } from "./saga.ts";
-import { type SourceEnd, chooseRun, requestStop, stopConfirmation, stopFailure } from "./source-steps.ts";
+import { type SourceEnd, requestStop, stopConfirmation } from "./source-steps.ts";
 import { patientMs } from "./stop-times.ts";
 import {
   type PlannedGrant,
@@ -31,12 +31,7 @@ type Ctx<Done = unknown> = StepContext<DeployInput, MigratePorts, Done>;
 export const migrate = saga<DeployInput, MigratePorts>("migrate@1")
   .step("preflight", preflight, { deadlineMs: 60_000 })
   .step("prepare", placeTarget, { undo: { run: removeTarget, deadlineMs: 60_000 }, deadlineMs: 60_000 })
-  .confirmed("stop", requestStop, stopConfirmation, {
-    intend: chooseRun,
-    undo: { intend: planGiveBack, run: giveBack, deadlineMs: patientMs },
-    deadlineMs: patientMs,
-    ...stopFailure,
-  })
+  .confirmed("stop", requestStop, stopConfirmation, stopAndGiveBack)
   .step("fence", fenceAndCatchUp, { intend: planFence, deadlineMs: fenceMs })
   .step("handOver", handOver, {
     intend: planHandOver,
@@ -52,11 +47,9 @@ export const migrate = saga<DeployInput, MigratePorts>("migrate@1")
 export const migrateCold = saga<DeployInput, MigratePorts>("migrate-cold@1")
   .step("preflight", preflight, { deadlineMs: 60_000 })
   .confirmed("stop", requestStop, stopConfirmation, {
-    intend: chooseRun,
+    ...stopAndGiveBack,
     // The target goes last: the way back still asks it.
-    undo: { intend: planGiveBack, run: giveBackAlone, deadlineMs: patientMs },
-    deadlineMs: patientMs,
-    ...stopFailure,
+    undo: { ...stopAndGiveBack.undo, run: giveBackAlone },
   })
   .step("fence", fenceAndCatchUp, { intend: planFence, deadlineMs: fenceMs })
   .step("prepare", placeTarget, { deadlineMs: 60_000 })
