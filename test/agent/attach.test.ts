@@ -128,8 +128,10 @@ describe("an agent that is attached", { timeout: 60_000 }, () => {
       "it waits",
       async () => (await readFile(join(other, "waiting"), "utf8").catch(() => "")) !== "",
     );
+    // Asked for before the write: the shell may be gone by the time the write is known to be done.
+    const exit = once(waiting, "exit");
     await writeFile(join(other, "gate"), "export BATON_COOKIE='half'\n");
-    await once(waiting, "exit");
+    await exit;
     expect(waiting.exitCode).toBe(125);
     expect(waiting.output()).toBe("");
   });
