@@ -48,8 +48,10 @@ async function captured<T>(
     ending.abort(why);
     reject(why);
   };
-  const late = new AppError("deadline-exceeded", `cannot finish ${name}: ${deadlineMs} ms have passed`);
-  const timer = setTimeout(() => end(late), deadlineMs);
+  const timer = setTimeout(
+    () => end(new AppError("deadline-exceeded", `cannot finish ${name}: ${deadlineMs} ms have passed`)),
+    deadlineMs,
+  );
   const ask = async (): Promise<void> => {
     const why = (await interruption?.()) ?? null;
     if (why !== null) end(new AppError("aborted", why.detail));

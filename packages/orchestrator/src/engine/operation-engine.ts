@@ -14,7 +14,7 @@ import {
 } from "@baton/migration";
 import type { Logger } from "pino";
 import type { OperationPorts } from "../ports/operation-ports.ts";
-import { type Database, withMigrationLock } from "../records/database.ts";
+import { type Database, openPool, withMigrationLock } from "../records/database.ts";
 import type { RecordedDecision } from "../records/decisions.ts";
 import type { OperationRecords } from "../records/operation-records.ts";
 import { createDbosEngine } from "./dbos-engine.ts";
@@ -27,6 +27,7 @@ import { type Replica, joinReplicas } from "./replica.ts";
 /** Pinned: with DBOS's default (a hash of the source) an upgrade would leave open operations behind for ever. */
 const workflowVersion = "operations-1";
 const poolSize = 10;
+const connectMs = 10_000;
 const idleTransactionMs = 60_000;
 
 export interface OperationEngineParams {
@@ -97,10 +98,16 @@ export async function launchOperationEngine(params: OperationEngineParams): Prom
       live({ database: params.database, replica, operation }, (life) => run(operation, life)),
     { name: "operation", maxRecoveryAttempts: 100 },
   );
+  const pool = openPool({
+    connectionString: params.databaseUrl,
+    max: poolSize,
+    connectionTimeoutMillis: connectMs,
+    idle_in_transaction_session_timeout: idleTransactionMs,
+  });
   DBOS.setConfig({
     name: "baton",
-    systemDatabaseUrl: limitIdleTransactions(params.databaseUrl),
-    systemDatabasePoolSize: poolSize,
+    systemDatabaseUrl: params.databaseUrl,
+    systemDatabasePool: pool,
     applicationVersion: workflowVersion,
     // DBOS recovers by itself only what this very executor left: replicas take over from each other instead.
     executorID: replica.executor,
@@ -111,7 +118,7 @@ export async function launchOperationEngine(params: OperationEngineParams): Prom
     // It migrates its own schema, and of two that do so at once one fails.
     await withMigrationLock(params.databaseUrl, () => DBOS.launch());
   } catch (error) {
-    await replica.stop(async () => undefined);
+    await replica.stop(() => pool.end());
     throw error;
   }
   await replica.takeOver(async (executor) => {
@@ -185,7 +192,11 @@ export async function launchOperationEngine(params: OperationEngineParams): Prom
       }
     },
     replica,
-    stop: () => replica.stop(() => DBOS.shutdown()),
+    stop: () =>
+      replica.stop(async () => {
+        await DBOS.shutdown();
+        await pool.end();
+      }),
   };
 }
 
@@ -207,20 +218,6 @@ function runTable(
     case "delete":
       return runSaga({ saga: deleteSaga(ofStopped), ports: sourcePorts(), ...common });
   }
-}
-
-/**
- * Sets what DBOS else sets by a query on each new connection, while the first real one is sent already: pg warns of that and will refuse it.
- */
-function limitIdleTransactions(databaseUrl: string): string {
-  const url = new URL(databaseUrl);
-  const options = url.searchParams.get("options") ?? "";
-  if (!options.includes("idle_in_transaction_session_timeout"))
-    url.searchParams.set(
-      "options",
-      `${options} -c idle_in_transaction_session_timeout=${idleTransactionMs}`.trim(),
-    );
-  return url.href;
 }
 
 /** DBOS tells about every launch at info; what matters to an operator starts at warn. */

@@ -1,7 +1,8 @@
 import type { Logger } from "pino";
 import type { Database } from "../records/database.ts";
 import { lastDecision } from "../records/decisions.ts";
-import { type OperationRecords, livingStates } from "../records/operation-records.ts";
+import type { OperationRecords } from "../records/operation-records.ts";
+import { livingStates } from "../records/operation-states.ts";
 import type { OperationEngine } from "./operation-engine.ts";
 
 export interface SweepParams {

@@ -10,7 +10,7 @@ import {
 import { AdoptionRecords } from "../records/adoption-records.ts";
 import type { Catalog } from "../records/catalog.ts";
 import type { Database } from "../records/database.ts";
-import { lockingStates } from "../records/operation-records.ts";
+import { lockingStates } from "../records/operation-states.ts";
 
 /** Whose operation it is, and all that the records say about it. */
 export interface Subject {

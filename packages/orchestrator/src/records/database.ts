@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { AppError } from "@baton/protocol";
 import { Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
+import { PreparingClient } from "./preparing-client.ts";
 import type { Schema } from "./schema.ts";
 
 export type Database = Kysely<Schema>;
@@ -33,10 +34,17 @@ export async function openDatabase(url: string, migrations: URL): Promise<Databa
       { cause: error },
     );
   }
-  const pool = new pg.Pool({ ...connection(url), max: 8 });
+  return new Kysely<Schema>({
+    dialect: new PostgresDialect({ pool: openPool({ ...connection(url), max: 8 }) }),
+  });
+}
+
+/** Connections that prepare their statements. */
+export function openPool(config: pg.PoolConfig): pg.Pool {
+  const pool = new pg.Pool({ ...config, Client: PreparingClient });
   // An idle connection that breaks is replaced at its next use; the query then says what is wrong.
   pool.on("error", () => undefined);
-  return new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
+  return pool;
 }
 
 const connection = (url: string): pg.ClientConfig => ({

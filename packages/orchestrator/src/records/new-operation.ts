@@ -19,7 +19,8 @@ import {
 import type { Transaction } from "kysely";
 import type { Catalog } from "./catalog.ts";
 import type { Database } from "./database.ts";
-import { emptyLedger, lockingStates } from "./operation-records.ts";
+import { emptyLedger } from "./operation-records.ts";
+import { lockingStates } from "./operation-states.ts";
 import type { Schema } from "./schema.ts";
 
 export type Table = Pick<Saga<never, never>, "name" | "steps">;

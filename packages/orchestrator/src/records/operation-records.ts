@@ -8,11 +8,13 @@ import type {
   ReplicaRecord,
 } from "@baton/protocol";
 import type { RecordedError, SagaEnd, VerifiedReceipt } from "@baton/migration";
-import { type Kysely, type Selectable, type Updateable, sql } from "kysely";
+import { type Kysely, type Updateable, sql } from "kysely";
+import { ChangeBroadcast } from "./change-broadcast.ts";
 import type { Database } from "./database.ts";
 import { lastDecision } from "./decisions.ts";
 import { withoutWaitingForTheDisk } from "./without-waiting.ts";
-import type { OperationRowState, Schema, StoredReceipt } from "./schema.ts";
+import { courseOf, livingStates } from "./operation-states.ts";
+import type { Schema, StoredReceipt } from "./schema.ts";
 import { StaleTerm } from "./stale-term.ts";
 
 export const emptyLedger: DowntimeLedger = {
@@ -30,43 +32,30 @@ export const emptyLedger: DowntimeLedger = {
   applicationStartMs: null,
 };
 
-export const lockingStates = [
-  "open",
-  "rolling-back",
-  "past-pivot",
-  "halted",
-] as const satisfies readonly OperationRowState[];
-export const livingStates = [
-  "open",
-  "rolling-back",
-  "past-pivot",
-] as const satisfies readonly OperationRowState[];
-
-const courses = { open: "forward", "rolling-back": "back", "past-pivot": "past-pivot" } as const;
-
-/** A halt that came from nowhere can only be tried again. */
-function courseOf({ state, halted_from }: Pick<Selectable<Schema["operations"]>, "state" | "halted_from">) {
-  if (state === "committed" || state === "rolled-back") return null;
-  return courses[state === "halted" ? (halted_from ?? "past-pivot") : state];
-}
-
 /** Operations and their steps: every change raises the operation's version and wakes whoever waits for it. */
 export class OperationRecords {
   readonly #database: Database;
   readonly #changes: EventEmitter;
+  readonly #broadcast: ChangeBroadcast;
   /** Null: of nobody's life. */
   readonly #term: number | null;
 
   /** @param changes tells of every change, by the operation's id. */
-  constructor(database: Database, changes: EventEmitter = new EventEmitter(), term: number | null = null) {
+  constructor(
+    database: Database,
+    changes: EventEmitter = new EventEmitter(),
+    broadcast: ChangeBroadcast = new ChangeBroadcast(database),
+    term: number | null = null,
+  ) {
     this.#database = database;
     this.#changes = changes.setMaxListeners(0);
+    this.#broadcast = broadcast;
     this.#term = term;
   }
 
   /** The same for one life of an operation's workflow: once a later one has begun, every change throws `StaleTerm` and changes nothing. */
   inTerm(term: number): OperationRecords {
-    return new OperationRecords(this.#database, this.#changes, term);
+    return new OperationRecords(this.#database, this.#changes, this.#broadcast, term);
   }
 
   async find(id: string): Promise<Operation | null> {
@@ -188,7 +177,7 @@ export class OperationRecords {
       .where("name", "=", name)
       .executeTakeFirst();
     this.#assertTold(operation, told.numUpdatedRows);
-    this.#changes.emit(operation);
+    this.#changed(operation);
   }
 
   async mark(operation: string, moments: Partial<DowntimeLedger>): Promise<void> {
@@ -199,7 +188,7 @@ export class OperationRecords {
       .where(withoutWaitingForTheDisk)
       .executeTakeFirstOrThrow();
     this.#assertTold(operation, numUpdatedRows);
-    this.#changes.emit(operation);
+    this.#changed(operation);
   }
 
   async saveReceipt(operation: string, { receipt, jws }: VerifiedReceipt): Promise<void> {
@@ -339,8 +328,13 @@ export class OperationRecords {
       this.#assertTold(operation, numUpdatedRows);
       return work(transaction);
     });
-    this.#changes.emit(operation);
+    this.#changed(operation);
     return value;
+  }
+
+  #changed(operation: string): void {
+    this.#changes.emit(operation);
+    this.#broadcast.tell(operation);
   }
 
   #raiseVersion(database: Pick<Kysely<Schema>, "updateTable">, operation: string) {

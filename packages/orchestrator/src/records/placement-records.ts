@@ -8,7 +8,7 @@ import {
 } from "@baton/protocol";
 import { sql } from "kysely";
 import type { Database } from "./database.ts";
-import { lockingStates } from "./operation-records.ts";
+import { lockingStates } from "./operation-states.ts";
 
 /** A placement with the deployment that it runs. */
 export interface PlacementRecord {
