@@ -1,7 +1,7 @@
-import { AppError, type StartResult, commandKey, sameRun } from "@baton/protocol";
+import { AppError, type Run, type StartResult, commandKey, sameRun } from "@baton/protocol";
 import type { LeaseWrite } from "@baton/storage";
 import { type UndoCtx, endTarget } from "./end-target.ts";
-import type { DeployInput, DeployPorts } from "./ports.ts";
+import type { DeployInput, DeployPorts, PlacementPort } from "./ports.ts";
 import type { StepContext } from "./saga.ts";
 import { soakPauseMs, soakRounds } from "./stop-times.ts";
 
@@ -79,10 +79,11 @@ export async function stopTarget(ctx: UndoCtx): Promise<void> {
 export async function verifyTarget(ctx: Ctx<{ handOver: Granted; start: StartResult }>): Promise<null> {
   const { input, ports, done, signal } = ctx;
   const { verify } = input;
+  const { epoch } = done.handOver;
+  const { run } = done.start;
   const check = async (): Promise<void> => {
-    if (verify === null) return;
-    const { epoch } = done.handOver;
-    await ports.target.verify({ epoch, run: done.start.run, verify }, signal);
+    if (verify === null) await assertRuns(ports.target, run, signal);
+    else await ports.target.verify({ epoch, run, verify }, signal);
   };
   for (let round = 0; round < soakRounds(verify); round += 1) {
     await check();
@@ -93,13 +94,23 @@ export async function verifyTarget(ctx: Ctx<{ handOver: Granted; start: StartRes
   const lease = view?.lease;
   if (
     lease?.holder !== ports.target.placement ||
-    lease.epoch !== done.handOver.epoch ||
+    lease.epoch !== epoch ||
     // One that stopped or was fenced since keeps the run's name.
     lease.state !== "running" ||
-    !sameRun(lease.run, done.start.run)
+    !sameRun(lease.run, run)
   )
     throw new AppError("lease-mismatch", "cannot commit: the lease does not name the target's run");
   return null;
+}
+
+/** The least of all checks: past the pivot nobody takes back a target that is gone. */
+async function assertRuns(target: PlacementPort, run: Run, signal: AbortSignal): Promise<void> {
+  const { state, run: current } = await target.status(signal);
+  if (state !== "running" || !sameRun(current, run))
+    throw new AppError(
+      "wrong-state",
+      `cannot commit: the agent of ${target.placement} is ${state} and does not run what was started`,
+    );
 }
 
 /** The pivot. Opening the target to clients belongs to it: when it fails after the switch, it is done again. */

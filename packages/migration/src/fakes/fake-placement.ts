@@ -167,12 +167,14 @@ export class FakePlacement implements PlacementPort {
   };
 
   open: PlacementPort["open"] = async ({ run }) => {
+    this.#assertPlaced();
     if (this.state !== "running" || !sameRun(run, this.run))
       throw new AppError("wrong-state", "that run is over");
     this.clientsLetIn = true;
   };
 
   verify = async (): Promise<void> => {
+    this.#assertPlaced();
     if (this.verifyFails) throw new AppError("application-not-ready", "the canary failed");
   };
 
