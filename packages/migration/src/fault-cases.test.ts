@@ -122,6 +122,7 @@ describe("a receipt that is good and about something else", () => {
   const other: Run = { placement: sourceId, instance: "another", counter: 1 };
 
   it.each([
+    ["case 10: from an older epoch is refused, before anything is fenced or passed on by it", { epoch: 0 }],
     ["case 11: of another instance is refused", { run: other }],
     ["case 11: of another placement is refused", { placement: targetId }],
   ])("%s", async (_title, fields) => {

@@ -97,9 +97,10 @@ async function receiveReceipt(
     return isLate && !endsRun(told.receipt) ? wait(stopBudgetMs(input)) : told;
   }
 
-  function isAboutStop({ key, placement, run }: Receipt): boolean {
+  function isAboutStop({ key, placement, epoch, run }: Receipt): boolean {
     const isKnown = key === intent.key || intent.earlier.includes(key);
-    return isKnown && placement === ports.source.placement && sameRun(run, intent.run);
+    const isOfSource = placement === ports.source.placement && epoch === intent.epoch;
+    return isKnown && isOfSource && sameRun(run, intent.run);
   }
 }
 
