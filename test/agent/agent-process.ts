@@ -43,6 +43,9 @@ export async function createAgentBed(
   parts: {
     readonly hook?: Readonly<Record<string, unknown>>;
     readonly storage?: Readonly<Record<string, unknown>>;
+    /** Another application than the small one of the tests. */
+    readonly command?: readonly string[];
+    readonly readiness?: string;
   } = {},
 ) {
   const directory = await mkdtemp(join(tmpdir(), "baton-agent-process-"));
@@ -93,9 +96,9 @@ export async function createAgentBed(
       renewMs: 500,
       ...parts.storage,
     },
-    workload: { command: [process.execPath, application], environment },
+    workload: { command: parts.command ?? [process.execPath, application], environment },
     hook: { signal: "SIGTERM", graceMs: 5_000, killAllowed: false, gracefulExitCodes: [0], ...parts.hook },
-    readiness: { path: "/", timeoutMs: 10_000 },
+    readiness: { path: parts.readiness ?? "/", timeoutMs: 10_000 },
   };
   await writeFile(config.storage.control.file, JSON.stringify(accessKey), { mode: 0o600 });
   await writeFile(join(directory, "agent.json"), JSON.stringify(config));
