@@ -109,6 +109,35 @@ describe("fenceCredentials", () => {
     },
   );
 
+  it("fault case 16: is not proven while one endpoint of four still takes the key, whichever it is", async () => {
+    for (let open = 0; open < 4; open += 1) {
+      events = [];
+      const doors = ["a", "b", "c", "d"].map((name, at) =>
+        createDoor(name, at === open ? "takes" : "denies"),
+      );
+      await expect(fence(doors)).rejects.toMatchObject({
+        code: "fence-unproven",
+        message: expect.stringContaining(`${"abcd"[open]} was not seen to refuse it`) as unknown,
+      });
+      expect(events).toEqual(["disable baton-1"]);
+    }
+  });
+
+  it.each([30_000, 300_000])(
+    "fault case 17: waits for a denial that comes %i ms late, and settles after it",
+    async (lateMs) => {
+      const takes = Array.from({ length: lateMs / 200 }, () => "takes" as const);
+      const doors = [createDoor("a", "denies"), createDoor("b", ...takes, "denies")];
+      const { denied } = await fence(doors, 480_000);
+      expect(denied.map(({ tries }) => tries)).toEqual([3, takes.length + 3]);
+      // Shorter than that it is not proven, however many others refuse.
+      events = [];
+      const again = [createDoor("a", "denies"), createDoor("b", ...takes, "denies")];
+      await expect(fence(again, lateMs)).rejects.toEqual(unproven);
+      expect(events).toEqual(["disable baton-1"]);
+    },
+  );
+
   it("is not proven when the time does not last for settling", async () => {
     await expect(fence([createDoor("a", "denies")], 4_000)).rejects.toEqual(unproven);
     expect(events).toEqual(["disable baton-1"]);
