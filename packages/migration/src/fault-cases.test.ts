@@ -69,7 +69,7 @@ describe("a source that cannot be reached", () => {
     });
 
   it.each(moments)(
-    "case 1: %s passes nothing on by silence, and serves again once it is back",
+    "fault case 1: %s passes nothing on by silence, and serves again once it is back",
     async (_when, point) => {
       const world = await servingWorld();
       const set = world.journal.messages.set.bind(world.journal.messages);
@@ -86,7 +86,7 @@ describe("a source that cannot be reached", () => {
   );
 
   it.each(moments.slice(0, 2))(
-    "case 1: %s is passed on by failover behind a proven fence only",
+    "fault case 1: %s is passed on by failover behind a proven fence only",
     async (_when, point) => {
       const world = await servingWorld({ fence: true });
       loseMessages(world);
@@ -101,7 +101,7 @@ describe("a source that cannot be reached", () => {
 });
 
 describe("a cluster that does not say what runs", () => {
-  it("case 2: a listing that fails blocks the handover, and is not taken for an empty one", async () => {
+  it("fault case 2: a listing that fails blocks the handover, and is not taken for an empty one", async () => {
     const world = await servingWorld();
     world.source.witness = () =>
       Promise.reject(new AppError("cluster-unavailable", "cannot list what runs on harbor-a: no answer"));
@@ -122,9 +122,12 @@ describe("a receipt that is good and about something else", () => {
   const other: Run = { placement: sourceId, instance: "another", counter: 1 };
 
   it.each([
-    ["case 10: from an older epoch is refused, before anything is fenced or passed on by it", { epoch: 0 }],
-    ["case 11: of another instance is refused", { run: other }],
-    ["case 11: of another placement is refused", { placement: targetId }],
+    [
+      "fault case 10: from an older epoch is refused, before anything is fenced or passed on by it",
+      { epoch: 0 },
+    ],
+    ["fault case 11: of another instance is refused", { run: other }],
+    ["fault case 11: of another placement is refused", { placement: targetId }],
   ])("%s", async (_title, fields) => {
     const world = await servingWorld({ fence: true });
     const { verifyReceipt } = world.source;
@@ -144,7 +147,7 @@ describe("a target that is not there to start", () => {
   it.each([
     ["before the fence, the source untouched", migrate, 0],
     ["after the fence, the source started again in place", migrateCold, 1],
-  ] as const)("case 14: one that cannot be made %s", async (_when, saga, stops) => {
+  ] as const)("fault case 14: one that cannot be made %s", async (_when, saga, stops) => {
     const world = await servingWorld();
     world.target.place = () =>
       Promise.reject(
@@ -167,7 +170,7 @@ describe("a target that is not well", () => {
     ["before its first write", 1],
     ["after its first write", 2],
   ])(
-    "case 15: %s is stopped with proof, and what it wrote is waited for before the source starts",
+    "fault case 15: %s is stopped with proof, and what it wrote is waited for before the source starts",
     async (_when, failsAt) => {
       const world = await servingWorld();
       world.ports.replica = world.replica.port;
@@ -189,7 +192,7 @@ describe("a target that is not well", () => {
 });
 
 describe("a failback", () => {
-  it("case 23: right after a failover goes to a new placement, while the one that was lost writes nothing", async () => {
+  it("fault case 23: right after a failover goes to a new placement, while the one that was lost writes nothing", async () => {
     const world = await servingWorld({ fence: true });
     const lost = at({ step: "stop", phase: "do", moment: "before" }, () => {
       world.source.isAway = true;
@@ -237,7 +240,7 @@ describe("a failback", () => {
 
 describe("a stop that lies", () => {
   it.each(["running", "unknown"] as const)(
-    "case 27: one that reports a graceful end while the witness says %s halts, whatever is decided but a failover",
+    "fault case 27: one that reports a graceful end while the witness says %s halts, whatever is decided but a failover",
     async (witnessed) => {
       for (const strategy of ["give-up", "force", "halt"] as const) {
         const world = await servingWorld({ fence: true });
