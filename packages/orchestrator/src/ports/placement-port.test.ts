@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Cluster, PlacedAgent } from "@baton/clusters";
@@ -33,6 +34,7 @@ const agentStatus = () => {
 /** What the agent was told besides being asked for its status, and what it answers then. */
 let told: { path: string; body: unknown }[];
 let living: object;
+let receipt: string;
 const served = { fetchedAt: null, oldUntil: "2026-01-01T00:05:30.000Z" };
 const server = createServer((request, response) => {
   let body = "";
@@ -40,7 +42,13 @@ const server = createServer((request, response) => {
   request.on("end", () => {
     const path = request.url ?? "";
     if (body !== "") told.push({ path, body: JSON.parse(body) });
-    response.end(JSON.stringify(path === "/v1/keys" ? served : { ...agentStatus(), ...living }));
+    const key = `${operation}.stop.1`;
+    const answers: Record<string, object> = {
+      "/v1/keys": served,
+      "/v1/stop": { key, kind: "stop", state: "open" },
+      [`/v1/operations/${key}`]: { key, kind: "stop", state: "receipt", receipt, copy: "bucket" },
+    };
+    response.end(JSON.stringify(answers[path.split("?")[0] ?? ""] ?? { ...agentStatus(), ...living }));
   });
 });
 const serverUrl = () => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -175,6 +183,40 @@ describe("a placement's agent", () => {
     agentUrl = "none";
     await expect((await openPort()).status(signal)).rejects.toMatchObject({ code: "unknown-placement" });
     expect(calls).toEqual(["find"]);
+  });
+});
+
+describe("an agent that cannot send its receipt to anybody", () => {
+  const stopOf = () => ({
+    key: `${operation}.stop.1`,
+    epoch: 1,
+    run: { placement, instance: "i", counter: 1 },
+    deadlineMs: 10_000,
+  });
+  const stopped = async () => {
+    const delivered: string[][] = [];
+    const port = await openPort(async (...message) => void delivered.push(message));
+    agentUrl = serverUrl();
+    await port.stop(stopOf(), signal);
+    return { port, delivered };
+  };
+
+  it("has it fetched while the operation waits", async () => {
+    const { application } = await bed.placements.find(placement);
+    receipt = (await sign({ application, placement, operation })).jws;
+    const { delivered } = await stopped();
+    await expect.poll(() => delivered, { timeout: 10_000 }).toEqual([[operation, stopOf().key, receipt]]);
+  });
+
+  it("does not end the wait with what its recorded key did not sign", async () => {
+    const { application } = await bed.placements.find(placement);
+    receipt = (await (await createSigner()).sign({ application, placement, operation })).jws;
+    const { port, delivered } = await stopped();
+    await expect(port.receipt({ key: stopOf().key, waitMs: 0 }, signal)).rejects.toMatchObject({
+      code: "receipt-invalid",
+    });
+    await delay(1_000);
+    expect(delivered).toEqual([]);
   });
 });
 

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Cluster, PlacedAgent, PlacementSpec } from "@baton/clusters";
 import { type AgentClient, createAgentClient } from "@baton/hook-client";
 import type { PlacementPort } from "@baton/migration";
@@ -21,6 +22,8 @@ const clusterTimeoutMs = 30_000;
 const directMs = 5_000;
 /** From the agent's own deadline on: its receipt is written, and copied into the bucket. */
 const copyReserveMs = 5_000;
+/** So long the agent itself has for sending a receipt that is there. */
+const sentFirstMs = 500;
 
 export interface PlacementPortParams {
   readonly operation: string;
@@ -34,7 +37,7 @@ export interface PlacementPortParams {
   readonly roles?: DatabaseRoles | null | undefined;
   /** Which life of the operation asks, looked up for each token; none for what belongs to no operation. */
   readonly term?: (() => Promise<number>) | undefined;
-  /** Hands a receipt that came through the bucket to the operation that waits for it. */
+  /** Hands a receipt that was fetched to the operation that waits for it; idempotent. */
   readonly deliver?: ((operation: string, key: string, jws: string) => Promise<void>) | undefined;
 }
 
@@ -122,10 +125,20 @@ export function createPlacementPort(params: PlacementPortParams): KeyedPlacement
       return throughBucket();
     }
   };
-  /** Nobody may be able to send the receipt here either: it is fetched while the operation waits. What fails, the operation asks for itself. */
-  const fetchReceipt = async (key: string, waitMs: number): Promise<void> => {
-    const jws = await channel.receipt({ key, waitMs }, AbortSignal.timeout(waitMs));
-    if (jws !== null) await deliver?.(operation, key, jws);
+  /**
+   * The agent may be unable to send its receipt here: it is fetched while the operation waits, whose application is down meanwhile. What fails, the
+   * operation asks for itself, at its deadline.
+   */
+  const fetchReceipt = async (
+    { key, waitMs }: { readonly key: string; readonly waitMs: number },
+    from: Pick<AgentClient, "receipt">,
+  ): Promise<void> => {
+    if (deliver === undefined) return;
+    const jws = await from.receipt({ key, waitMs }, AbortSignal.timeout(waitMs));
+    if (jws === null) return;
+    await verified(jws);
+    await delay(sentFirstMs, undefined, { ref: false });
+    await deliver(operation, key, jws);
   };
   const verified = async (jws: string) => {
     const key = (await records.find(placement)).publicKey;
@@ -152,15 +165,19 @@ export function createPlacementPort(params: PlacementPortParams): KeyedPlacement
     remove: () => cluster.remove({ placement, timeoutMs: clusterTimeoutMs }),
     async stop({ epoch, ...command }, signal) {
       const stop = { operation, ...command };
-      await eitherWay(
+      const { key, deadlineMs } = stop;
+      const from = await eitherWay<Pick<AgentClient, "receipt">>(
         signal,
-        async (client, limit) => void (await client.stop({ ...stop, epoch }, limit)),
+        async (client, limit) => {
+          await client.stop({ ...stop, epoch }, limit);
+          return client;
+        },
         async () => {
           await channel.stop({ kind: "stop", ...stop }, epoch, signal);
-          if (deliver !== undefined)
-            fetchReceipt(stop.key, stop.deadlineMs + copyReserveMs).catch(() => undefined);
+          return channel;
         },
       );
+      fetchReceipt({ key, waitMs: deadlineMs + copyReserveMs }, from).catch(() => undefined);
     },
     async receipt(query, signal) {
       const endAt = performance.now() + query.waitMs;
