@@ -240,7 +240,7 @@ describe("a failback", () => {
 
 describe("a stop that lies", () => {
   it.each(["running", "unknown"] as const)(
-    "fault case 27: one that reports a graceful end while the witness says %s halts, whatever is decided but a failover",
+    "fault case 27: one that reports a graceful end while the witness says %s passes nothing, by no strategy but a failover",
     async (witnessed) => {
       for (const strategy of ["give-up", "force", "halt"] as const) {
         const world = await servingWorld({ fence: true });
