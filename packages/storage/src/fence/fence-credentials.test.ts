@@ -39,6 +39,7 @@ function createDoor(endpoint: string, ...answers: readonly Said[]) {
 
 const inventory = { objects: 1, bytes: 2, digest: "0" };
 let events: string[];
+let abortedAtMs: number;
 beforeEach(() => {
   events = [];
 });
@@ -62,6 +63,7 @@ const fence = (
     settleMs,
     deadlineMs,
     abortUploads: async () => {
+      abortedAtMs = clock.nowMs();
       events.push(`abort at ${clock.nowMs() >= settleMs ? "after" : "before"} settling`);
       return { aborted: 2, complete: true };
     },
@@ -130,6 +132,7 @@ describe("fenceCredentials", () => {
       const doors = [createDoor("a", "denies"), createDoor("b", ...takes, "denies")];
       const { denied } = await fence(doors, 480_000);
       expect(denied.map(({ tries }) => tries)).toEqual([3, takes.length + 3]);
+      expect(abortedAtMs).toBeGreaterThanOrEqual(lateMs + 5_000);
       // Shorter than that it is not proven, however many others refuse.
       events = [];
       const again = [createDoor("a", "denies"), createDoor("b", ...takes, "denies")];
