@@ -49,7 +49,7 @@ export async function findPodman(): Promise<Found> {
   }
 }
 
-async function runBed([script = "", ...args]: readonly string[], timeoutMs: number): Promise<string> {
+export async function runBed([script = "", ...args]: readonly string[], timeoutMs: number): Promise<string> {
   const env = { ...process.env, TESTBED_NODE: process.execPath };
   const { status, stdout, stderr } = await execute(join(beds, script), args, { env, timeoutMs });
   if (status !== 0) throw new Error(stderr.trimEnd().split("\n").at(-1) ?? `${script} ended with ${status}`);

@@ -1,4 +1,9 @@
-import type { AgentConfigInput, AgentEndpoint, ApplicationManifest } from "@baton/protocol";
+import type {
+  AgentConfigInput,
+  AgentEndpoint,
+  ApplicationManifest,
+  ContainerManifest,
+} from "@baton/protocol";
 
 export type Workload = ApplicationManifest["workload"];
 
@@ -9,6 +14,8 @@ export interface PlacementSpec {
     AgentConfigInput,
     "version" | "placement" | "stateDirectory" | "listen" | "applicationPort"
   >;
+  /** What the application runs in, where the place runs containers; other places pass over it. */
+  readonly container?: ContainerManifest | undefined;
 }
 
 /** A placement whose agent is up and was identified by the driver's own trusted path. */
@@ -43,7 +50,7 @@ export interface ClusterCapabilities {
 export interface ClusterRoom {
   /** For its state, its receipts and its log; null where that cannot be said. */
   readonly freeBytes: number | null;
-  /** What the workload names and is not there: its program, its directory. */
+  /** What the workload names and is not there: its program, its directory, its image. */
   readonly missing: readonly string[];
 }
 
@@ -56,7 +63,11 @@ export interface Cluster {
   check(params: { readonly timeoutMs: number }): Promise<void>;
 
   /** Looks whether the workload could be executed here, and changes nothing. A driver that cannot look before it places has none. */
-  inspect?(params: { readonly workload: Workload; readonly timeoutMs: number }): Promise<ClusterRoom>;
+  inspect?(params: {
+    readonly workload: Workload;
+    readonly container?: ContainerManifest | undefined;
+    readonly timeoutMs: number;
+  }): Promise<ClusterRoom>;
 
   /**
    * Makes sure that the placement exists, held, and that its agent is up; starts a dead agent again on its old state. Idempotent: the same

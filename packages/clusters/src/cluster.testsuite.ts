@@ -21,9 +21,13 @@ export interface TestClusterOptions {
   readonly setup: () => Promise<ClusterBed>;
   readonly teardown: (bed: ClusterBed) => Promise<void>;
   readonly capabilities: ClusterCapabilities;
+  /** Whether processes of the application may live on when the agent is killed. */
+  readonly outlivesAgent: boolean;
+  /** Adds what only this place needs to a spec. */
+  readonly complete?: ((spec: PlacementSpec) => PlacementSpec) | undefined;
+  /** For one call of the port. */
+  readonly timeoutMs?: number | undefined;
 }
-
-const timeoutMs = 10_000;
 
 /** A spec that is complete and valid; `owner` makes another one of the same placement. */
 export async function createPlacementSpec(
@@ -53,7 +57,11 @@ export async function createPlacementSpec(
 }
 
 /** What every cluster must do, on the fake and on every real driver. */
-export function testCluster({ name, setup, teardown, capabilities }: TestClusterOptions): void {
+export function testCluster({ name, setup, teardown, ...options }: TestClusterOptions): void {
+  const { capabilities, outlivesAgent, complete = (spec) => spec, timeoutMs = 10_000 } = options;
+  const createSpec = async (...which: Parameters<typeof createPlacementSpec>): Promise<PlacementSpec> =>
+    complete(await createPlacementSpec(...which));
+
   describe(`cluster: ${name}`, () => {
     let bed: ClusterBed;
     let cluster: Cluster;
@@ -80,7 +88,7 @@ export function testCluster({ name, setup, teardown, capabilities }: TestCluster
     });
 
     it("places an agent that is found and listed", async () => {
-      const spec = await createPlacementSpec();
+      const spec = await createSpec();
       const placed = await place(spec);
       expect(placed.endpoint.placement).toBe(spec.placement);
       expect(await cluster.find({ placement: spec.placement, timeoutMs })).toEqual(placed);
@@ -88,7 +96,7 @@ export function testCluster({ name, setup, teardown, capabilities }: TestCluster
     });
 
     it("finds the same agent when a placement is placed again, also by a driver that was started anew", async () => {
-      const spec = await createPlacementSpec();
+      const spec = await createSpec();
       const placed = await place(spec);
       expect(await place(spec)).toEqual(placed);
       expect(await place(structuredClone(spec), bed.open())).toEqual(placed);
@@ -96,16 +104,13 @@ export function testCluster({ name, setup, teardown, capabilities }: TestCluster
     });
 
     it("gives one agent to two drivers that place at once", async () => {
-      const spec = await createPlacementSpec();
+      const spec = await createSpec();
       const [one, other] = await Promise.all([place(spec), place(spec, bed.open())]);
       expect(one).toEqual(other);
     });
 
     it("keeps several placements apart", async () => {
-      const [one, other] = [
-        await place(await createPlacementSpec()),
-        await place(await createPlacementSpec()),
-      ];
+      const [one, other] = [await place(await createSpec()), await place(await createSpec())];
       expect(one.endpoint.publicKey).not.toEqual(other.endpoint.publicKey);
       expect(one.applicationUrl).not.toBe(other.applicationUrl);
       const ids = [one.endpoint.placement, other.endpoint.placement];
@@ -113,9 +118,9 @@ export function testCluster({ name, setup, teardown, capabilities }: TestCluster
     });
 
     it("refuses the same placement with another spec", async () => {
-      const spec = await createPlacementSpec();
+      const spec = await createSpec();
       const placed = await place(spec);
-      const changed = { ...spec, agent: (await createPlacementSpec(spec.placement, "somebody else")).agent };
+      const changed = { ...spec, agent: (await createSpec(spec.placement, "somebody else")).agent };
       await expect(place(changed)).rejects.toMatchObject({ code: "placement-conflict" });
       expect(await cluster.find({ placement: spec.placement, timeoutMs })).toEqual(placed);
     });
@@ -125,7 +130,7 @@ export function testCluster({ name, setup, teardown, capabilities }: TestCluster
     });
 
     it("says agent-unreachable for a dead agent and starts it again with the same key", async () => {
-      const spec = await createPlacementSpec();
+      const spec = await createSpec();
       const placed = await place(spec);
       await bed.killAgent(placed);
       const lookup = cluster.find({ placement: spec.placement, timeoutMs });
@@ -137,7 +142,7 @@ export function testCluster({ name, setup, teardown, capabilities }: TestCluster
     });
 
     it("removes a held placement with its agent, and again without complaint", async () => {
-      const spec = await createPlacementSpec();
+      const spec = await createSpec();
       await place(spec);
       await remove(spec.placement);
       expect(await bed.leftovers(spec.placement)).toEqual([]);
@@ -148,14 +153,14 @@ export function testCluster({ name, setup, teardown, capabilities }: TestCluster
     });
 
     it("removes a placement whose agent is dead", async () => {
-      const placed = await place(await createPlacementSpec());
+      const placed = await place(await createSpec());
       await bed.killAgent(placed);
       await remove(placed.endpoint.placement);
       expect(await bed.leftovers(placed.endpoint.placement)).toEqual([]);
     });
 
     it("never uses a removed placement's id again", async () => {
-      const spec = await createPlacementSpec();
+      const spec = await createSpec();
       await place(spec);
       await remove(spec.placement);
       await expect(place(spec)).rejects.toMatchObject({ code: "placement-conflict" });
@@ -170,7 +175,7 @@ export function testCluster({ name, setup, teardown, capabilities }: TestCluster
 
     describe.runIf(capabilities.witnessesFromOutside)("witness", () => {
       it("says terminated, running, terminated around a start and a stop", async () => {
-        const placed = await place(await createPlacementSpec());
+        const placed = await place(await createSpec());
         const { placement } = placed.endpoint;
         expect(await witness(placement)).toMatchObject({
           state: "terminated",
@@ -190,31 +195,45 @@ export function testCluster({ name, setup, teardown, capabilities }: TestCluster
       });
 
       it("sees the application of one placement only", async () => {
-        const [one, other] = [
-          await place(await createPlacementSpec()),
-          await place(await createPlacementSpec()),
-        ];
+        const [one, other] = [await place(await createSpec()), await place(await createSpec())];
         await bed.startApplication(one);
         expect(await witness(one.endpoint.placement)).toMatchObject({ state: "running" });
         expect(await witness(other.endpoint.placement)).toMatchObject({ state: "terminated" });
       });
 
-      it("sees an application that outlived its agent, and a new agent takes its place", async () => {
-        const spec = await createPlacementSpec();
-        const placed = await place(spec);
-        await bed.startApplication(placed);
-        await bed.killAgent(placed);
-        expect(await witness(spec.placement)).toMatchObject({ state: "running", agentAlive: false });
-        await expect(remove(spec.placement)).rejects.toMatchObject({ code: "wrong-state" });
-        const again = await place(spec);
-        expect(again.endpoint.publicKey).toEqual(placed.endpoint.publicKey);
-        expect(await witness(spec.placement)).toMatchObject({ state: "running", agentAlive: true });
-        await bed.stopApplication(again);
-        expect(await witness(spec.placement)).toMatchObject({ state: "terminated" });
-      });
+      it.runIf(outlivesAgent)(
+        "sees an application that outlived its agent, and a new agent takes its place",
+        async () => {
+          const spec = await createSpec();
+          const placed = await place(spec);
+          await bed.startApplication(placed);
+          await bed.killAgent(placed);
+          expect(await witness(spec.placement)).toMatchObject({ state: "running", agentAlive: false });
+          await expect(remove(spec.placement)).rejects.toMatchObject({ code: "wrong-state" });
+          const again = await place(spec);
+          expect(again.endpoint.publicKey).toEqual(placed.endpoint.publicKey);
+          expect(await witness(spec.placement)).toMatchObject({ state: "running", agentAlive: true });
+          await bed.stopApplication(again);
+          expect(await witness(spec.placement)).toMatchObject({ state: "terminated" });
+        },
+      );
+
+      it.runIf(!outlivesAgent)(
+        "says terminated when the agent took the application with it, and a new agent is held",
+        async () => {
+          const spec = await createSpec();
+          const placed = await place(spec);
+          await bed.startApplication(placed);
+          await bed.killAgent(placed);
+          expect(await witness(spec.placement)).toMatchObject({ state: "terminated", agentAlive: false });
+          const again = await place(spec);
+          expect(again.endpoint.publicKey).toEqual(placed.endpoint.publicKey);
+          expect(await witness(spec.placement)).toMatchObject({ state: "terminated", agentAlive: true });
+        },
+      );
 
       it("refuses to remove a placement whose application lives, and leaves it as it is", async () => {
-        const placed = await place(await createPlacementSpec());
+        const placed = await place(await createSpec());
         const { placement } = placed.endpoint;
         await bed.startApplication(placed);
         await expect(remove(placement)).rejects.toMatchObject({ code: "wrong-state" });

@@ -3,3 +3,5 @@ export type { Cluster, ClusterCapabilities, ClusterRoom, PlacedAgent } from "./c
 export type { PlacementSpec, Witness } from "./cluster.port.ts";
 export { openProcessCluster } from "./process/process-cluster.ts";
 export type { ProcessClusterOptions } from "./process/process-cluster.ts";
+export { openContainerCluster } from "./container-engine/container-cluster.ts";
+export type { ContainerClusterOptions } from "./container-engine/container-cluster.ts";

@@ -4,7 +4,7 @@ export { type Run, commandKey, formatRun, nameSchema, newDeploymentId, newNonce 
 export { newOperationId, newPlacementId, operationIdSchema, placementIdSchema } from "./ids.ts";
 export { runSchema, sameRun } from "./ids.ts";
 export { accepts, parseAs } from "./parse.ts";
-export { integer, moment, strictObject, variant } from "./schema.ts";
+export { integer, moment, object, record, strictObject, variant } from "./schema.ts";
 export { type PrivateKey, type PublicKey, createKeyPair, privateKeySchema, publicKeyOf } from "./keys.ts";
 export { type Command, type VerifiedCommand, signCommand, verifyCommand } from "./command.ts";
 export { type StartBody, assertBodyMatches, bodySha256, keysBodySchema, startBodySchema } from "./command.ts";
@@ -23,6 +23,7 @@ export type { ApplicationManifest, ClusterManifest, Manifest, StorageManifest } 
 export { type DatabaseLogin, type DatabaseManifest, databaseLoginSchema } from "./manifest.ts";
 export { type AccessKey, type SecretReference, accessKeySchema, manifestSchemas } from "./manifest.ts";
 export { type FenceManifest, prefixSchema } from "./manifest.ts";
+export { type ContainerManifest, agentPortInContainer, containerSchema } from "./container.ts";
 export { type Explanation, type Place, explanationSchema } from "./explanation.ts";
 export { decisionRequestSchema, decisionSchema } from "./operation.ts";
 export { operationRequestSchema, operationSchema, routeSchema, signedReceiptSchema } from "./operation.ts";

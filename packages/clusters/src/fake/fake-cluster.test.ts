@@ -10,6 +10,7 @@ const capabilities = { holdsStandby: true, witnessesFromOutside: true, reachesAg
 testCluster({
   name: "fake",
   capabilities,
+  outlivesAgent: true,
   setup: async () => {
     const place = createFakePlace();
     return {

@@ -1,9 +1,8 @@
 import { spawn } from "node:child_process";
 import { open } from "node:fs/promises";
-import { get } from "node:http";
 import { type ProcessIdentity, hasNoNewPrivileges, identify, signalProcess } from "@baton/process-tree";
 import { livingOf, prepareSpawn, recordSpawned } from "./agent-record.ts";
-import { type Deadline, pollUntil } from "./deadline.ts";
+import { type Deadline, pollUntil } from "../deadline.ts";
 import { findExecutable } from "./executable.ts";
 import type { PlacementPaths } from "./placement-directory.ts";
 
@@ -63,19 +62,6 @@ function agentEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(
     names.flatMap((name) => (environment[name] === undefined ? [] : [[name, environment[name]]])),
   );
-}
-
-/** Whether an agent answers there; false for every failure, so ask again. */
-export async function answersLivez(url: string, signal: AbortSignal): Promise<boolean> {
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(1_000)]);
-  return await new Promise((resolve) => {
-    // No pooled connection: one that is kept would hold this process's exit and the agent's.
-    const request = get(new URL("/livez", url), { agent: false, signal: limit }, (response) => {
-      response.once("error", () => resolve(false)).resume();
-      resolve(response.statusCode === 200);
-    });
-    request.once("error", () => resolve(false));
-  });
 }
 
 /**

@@ -1,7 +1,7 @@
 import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 import { AppError } from "@baton/protocol";
-import { hasCode } from "./deadline.ts";
+import { hasCode } from "../deadline.ts";
 import { listPlacements, readConfig } from "./placement-directory.ts";
 
 /** Below the kernel's ephemeral range (32768), so that no outgoing connection takes the port while its placement is held. */

@@ -1,7 +1,7 @@
 import { open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import { newNonce } from "@baton/protocol";
-import { hasCode } from "./deadline.ts";
+import { hasCode } from "../deadline.ts";
 
 /** Replaces a file in one step that a power cut cannot split. Mode 0600. */
 export async function replaceJson(path: string, value: unknown): Promise<void> {

@@ -2,10 +2,11 @@ import { AppError } from "@baton/protocol";
 import { isAlive, signalProcess } from "@baton/process-tree";
 import type { PlacedAgent, PlacementSpec } from "../cluster.port.ts";
 import { agentConfigOf, isMadeFrom } from "./agent-config.ts";
-import { type SpawnedAgent, answersLivez, spawnAgent } from "./agent-process.ts";
+import { answersLivez } from "../answers-livez.ts";
+import { type SpawnedAgent, spawnAgent } from "./agent-process.ts";
 import { identityOf, knownAgents, livingOf, readEndpoint } from "./agent-record.ts";
 import { chooseApplicationPort } from "./application-port.ts";
-import { type Deadline, pollUntil } from "./deadline.ts";
+import { type Deadline, pollUntil } from "../deadline.ts";
 import { type PlacementPaths, createPlacement, isRemoved, readConfig } from "./placement-directory.ts";
 
 /** How long an agent that another driver started may need to appear after ours ended for want of the lock. */

@@ -2,7 +2,7 @@ import { lstat, mkdir, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type AgentConfig, AppError, newNonce, parseAs, placementIdSchema } from "@baton/protocol";
 import { accepts, agentConfigSchema } from "@baton/protocol";
-import { hasCode } from "./deadline.ts";
+import { hasCode } from "../deadline.ts";
 import { readJson, syncDirectory, writeNewJson } from "./durable-file.ts";
 
 /** Where the parts of one placement are. */

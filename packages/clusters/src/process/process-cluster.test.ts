@@ -16,6 +16,7 @@ const timeoutMs = 10_000;
 testCluster({
   name: "process, with the fixture agent",
   capabilities: { holdsStandby: true, witnessesFromOutside: true, reachesAgents: true },
+  outlivesAgent: true,
   setup: createProcessBed,
   teardown: async (bed) => await removeProcessBed(bed as ProcessBed),
 });

@@ -3,7 +3,7 @@ import { AppError } from "@baton/protocol";
 import type { Cluster, ClusterCapabilities } from "../cluster.port.ts";
 import { endAgents } from "./agent-process.ts";
 import { knownAgents, livingOf } from "./agent-record.ts";
-import { type Deadline, pollUntil, within } from "./deadline.ts";
+import { type Deadline, pollUntil, within } from "../deadline.ts";
 import { findUnusable } from "./executable.ts";
 import { inspectRoom } from "./inspect-room.ts";
 import { ensureAgent, ensurePlacement, reachAgent } from "./place-agent.ts";

@@ -4,7 +4,7 @@ import { cookieVariable } from "@baton/protocol";
 import { type ProcessIdentity, type TreeScan, readBootId, scanTree } from "@baton/process-tree";
 import type { Witness } from "../cluster.port.ts";
 import { knownAgents, livingOf, readSpawnRecord } from "./agent-record.ts";
-import { type Deadline, reasonOf } from "./deadline.ts";
+import { type Deadline, reasonOf } from "../deadline.ts";
 import { type PlacementPaths, readConfig } from "./placement-directory.ts";
 
 /**

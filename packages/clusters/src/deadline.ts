@@ -15,12 +15,14 @@ export interface Deadline {
  * the signal.
  *
  * @param what the call in words, as it shall stand in "cannot <what>: …"
+ * @param advice what to do about a failure that nobody foresaw
  * @throws AppError as thrown by `work`; `cluster-unavailable` when the time is over and for everything else thrown
  */
 export async function within<T>(
   timeoutMs: number,
   what: string,
   work: (deadline: Deadline) => Promise<T>,
+  advice = "check the cluster's directory",
 ): Promise<T> {
   const deadlineAt = performance.now() + timeoutMs;
   const controller = new AbortController();
@@ -45,7 +47,7 @@ export async function within<T>(
   } catch (error) {
     if (isAppError(error)) throw error;
     if (controller.signal.aborted) throw controller.signal.reason;
-    const detail = `cannot ${what}: failed while ${step} (${reasonOf(error)}); check the cluster's directory`;
+    const detail = `cannot ${what}: failed while ${step} (${reasonOf(error)}); ${advice}`;
     throw new AppError("cluster-unavailable", detail, { cause: error });
   } finally {
     clearTimeout(timer);
