@@ -8,6 +8,7 @@ import {
   type ObjectStore,
   changeLease,
   readLease,
+  writeCanary,
 } from "@baton/storage";
 import type { RunFacts } from "./facts.ts";
 import { type Log, reasonOf } from "./log.ts";
@@ -81,6 +82,8 @@ export function createLeaseHolder(deps: {
 
   /** As the last of our own writes left it. */
   let written: LeaseView | null = null;
+  /** Seen in this life: else a key that may only read would be found out when the application is down already. */
+  let mayWrite = false;
 
   const change = async (fields: Fields<AgentChange>, deadlineMs: number): Promise<void> => {
     seen = null;
@@ -89,11 +92,15 @@ export function createLeaseHolder(deps: {
     const wanted = { ...fields, owner, holder };
     written = await changeLease({ store, prefix, change: wanted, known, deadlineMs, clock });
     seen = null;
+    mayWrite = true;
   };
 
   const look = async (): Promise<Seen> => {
     try {
-      return { lease: (await readLease({ store, prefix, timeoutMs: readMs }))?.lease ?? null, problem: null };
+      const view = await readLease({ store, prefix, timeoutMs: readMs });
+      if (!mayWrite) await writeCanary({ store, prefix, placement: holder, timeoutMs: readMs });
+      mayWrite = true;
+      return { lease: view?.lease ?? null, problem: null };
     } catch (error) {
       return { lease: null, problem: isAppError(error) ? error.message : "the lease cannot be read" };
     }

@@ -178,6 +178,15 @@ describe("the lease", () => {
     expect((await bed.status()).lease).toMatchObject({ reachable: true, lost: false });
   });
 
+  it("is out of reach, before anything runs, for a key that may only read", async () => {
+    bed = await createBed();
+    await bed.begin();
+    bed.bucket.inject({ kind: "error", code: "storage-credentials", on: "put" });
+    expect(await bed.status()).toMatchObject({ state: "held", lease: { reachable: false } });
+    await until("it may write", async () => (await bed.status()).lease.reachable);
+    expect([...bed.bucket.objects.keys()].filter((key) => key.includes("canaries"))).toEqual([]);
+  });
+
   it("is lost once it is fenced; the application goes on, and its stop is proven without it", async () => {
     bed = await createBed();
     const { run, epoch } = await bed.run();

@@ -293,7 +293,7 @@ describe("the receipt of the stop", () => {
 });
 
 describe("a target that does not come up", () => {
-  it.each([null, "no route"])("is not used when its agent cannot read the bucket: %s", async (detail) => {
+  it.each([null, "no route"])("is not used when its agent cannot use the bucket: %s", async (detail) => {
     const world = await servingWorld();
     const { place } = world.target;
     world.target.place = async () => ({

@@ -23,7 +23,7 @@ export async function placeTarget({ ports, signal }: Ctx): Promise<null> {
   if (!status.lease.reachable)
     throw new AppError(
       "storage-unreachable",
-      `cannot prepare the target: its agent on ${ports.target.cluster} cannot read the bucket: ${status.lease.detail ?? "no reason given"}`,
+      `cannot prepare the target: its agent on ${ports.target.cluster} cannot use the bucket: ${status.lease.detail ?? "no reason given"}`,
     );
   return null;
 }

@@ -6,6 +6,7 @@ export { leaseKey, leaseSchema, nextLease } from "./lease.ts";
 export type { Lease, LeaseChange, WriteStamp } from "./lease.ts";
 export { applyLeaseWrite, changeLease, planLeaseChange, readLease } from "./lease-write.ts";
 export type { LeaseView, LeaseWrite, LeaseWriteResult } from "./lease-write.ts";
+export { writeCanary } from "./canary.ts";
 export { adoptClaim, claimPrefix } from "./claims.ts";
 export { getReceipt, putReceipt, receiptKey } from "./receipt-objects.ts";
 export { applyRequestWrite, planRequest, readRequest, requestKey } from "./request-objects.ts";
