@@ -13,7 +13,8 @@ export default defineConfig({
     reporters: ["default", "hanging-process", new PartsReporter()],
     coverage: {
       provider: "v8",
-      include: ["packages/*/src/**/*.ts"],
+      // Where a line that no test reaches fails the gate; their own tests must do, so the gate runs no others.
+      include: ["packages/migration/src/**/*.ts", "packages/storage/src/lease*.ts"],
       exclude: ["**/*.test.ts", "**/*.testsuite.ts", "**/testing.ts", "**/fixtures/**"],
       reporter: ["text-summary", "json-summary", "html"],
       thresholds: {
