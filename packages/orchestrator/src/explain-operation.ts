@@ -4,13 +4,15 @@ import { AppError, type Explanation, type PrivateKey } from "@baton/protocol";
 import { lookAtLease, lookAtPlace } from "./ports/look-at-operation.ts";
 import { replicaMsOf } from "./ports/replica-port.ts";
 import { sagaInput } from "./ports/saga-input.ts";
-import { tableOf } from "./records/new-operation.ts";
+import type { Database } from "./records/database.ts";
 import type { OperationRecords } from "./records/operation-records.ts";
 import type { PlacementRecords } from "./records/placement-records.ts";
+import { ownTable, readSagaRow } from "./records/saga-tables.ts";
 
-/** What an operation waits for, and how its places are just now. @throws `unknown-operation` */
+/** What an operation waits for, and how its places are just now. @throws `unknown-operation`, `saga-unknown` */
 export async function explainOperation(
   params: {
+    readonly database: Database;
     readonly operations: OperationRecords;
     readonly placements: PlacementRecords;
     readonly cluster: (name: string) => Promise<Cluster>;
@@ -18,13 +20,14 @@ export async function explainOperation(
   },
   id: string,
 ): Promise<Explanation> {
-  const { operations, placements, cluster, signingKey } = params;
+  const { database, operations, placements, cluster, signingKey } = params;
   const operation = await operations.find(id);
   if (operation === null)
     throw new AppError(
       "unknown-operation",
       `cannot explain the operation: there is none of this id; see "baton operation list"`,
     );
+  const table = ownTable(await readSagaRow(database, id));
   const isOver = operation.state === "committed" || operation.state === "rolled-back";
   const parts = (["source", "target"] as const).filter((part) => operation[part] !== null);
   const records = await Promise.all(
@@ -43,6 +46,6 @@ export async function explainOperation(
     ),
     isOver ? { lease: null, trouble: [] } : lookAtLease(first.record),
   ]);
-  const told = explain(operation, tableOf(operation), input);
+  const told = explain(operation, table, input);
   return { operation: id, state: operation.state, ...told, places, lease, trouble };
 }

@@ -12,7 +12,7 @@ import {
 import { type PlanService, createPlanService } from "./plan-service.ts";
 import { createPreflightPort } from "./preflight/preflight-port.ts";
 import { saveFindings } from "./records/findings.ts";
-import { tableOf } from "./records/new-operation.ts";
+import { tableOf } from "./records/saga-tables.ts";
 import { PlanRecords } from "./records/plan-records.ts";
 
 const noAgent = () => Promise.reject(new AppError("agent-unreachable", "there is no agent here"));

@@ -3,7 +3,7 @@ import { AppError, type OperationRequest, type Plan } from "@baton/protocol";
 import { type AskStatus, gatherFacts } from "./preflight/gather-facts.ts";
 import { type PreflightParams, inputOf } from "./preflight/preflight-port.ts";
 import { readAsked } from "./preflight/read-subject.ts";
-import { tableOf } from "./records/new-operation.ts";
+import { tableOf } from "./records/saga-tables.ts";
 import type { PlanRecords } from "./records/plan-records.ts";
 
 /** Longer than the slowest look, and shorter than the command waits. */

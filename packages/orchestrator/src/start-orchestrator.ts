@@ -143,7 +143,7 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
       log,
     });
     undo.push(() => engine.stop());
-    const sweeping = { database, operations, engine, log };
+    const sweeping = { database, operations, engine, log, leftAlone: new Set<string>() };
     await sweep(sweeping);
     undo.push(repeat(sweepEveryMs, "sweep the operations", () => sweep(sweeping), log));
 

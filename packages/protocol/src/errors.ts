@@ -20,6 +20,11 @@ export const errorTable = {
   "token-foreign": { status: 403, retry: "never", title: "The command token is for another placement" },
   "stale-epoch": { status: 403, retry: "never", title: "The command belongs to an older epoch" },
   "stale-term": { status: 409, retry: "never", title: "A later life of the operation has begun" },
+  "saga-unknown": {
+    status: 409,
+    retry: "operator",
+    title: "This version does not know the operation's steps",
+  },
   "not-found": { status: 404, retry: "never", title: "There is no such thing" },
   "unknown-application": { status: 404, retry: "never", title: "There is no such application" },
   "unknown-cluster": { status: 404, retry: "never", title: "There is no such cluster" },

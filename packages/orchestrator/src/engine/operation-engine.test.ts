@@ -1,11 +1,13 @@
 import { noFaults } from "@baton/migration";
 import { AppError, type Operation } from "@baton/protocol";
 import { pino } from "pino";
+import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { createPreflightParams, openFineCluster } from "../fixtures/preflight-params.ts";
 import { type RecordsBed, openRecordsBed } from "../fixtures/records-bed.ts";
 import { type OperationPorts, openOperationPorts } from "../ports/operation-ports.ts";
 import { ProbeRecords } from "../records/probe-records.ts";
+import { explainOperation } from "../explain-operation.ts";
 import { createDbosEngine } from "./dbos-engine.ts";
 import type { Life } from "./operation-life.ts";
 import { type OperationEngine, launchOperationEngine } from "./operation-engine.ts";
@@ -64,8 +66,9 @@ afterAll(async () => {
 
 const insert = async (): Promise<Operation> =>
   bed.insert({ kind: "deploy", application: await bed.declare(), to: "harbor-a" });
+const leftAlone = new Set<string>();
 const sweepOnce = (using: OperationEngine = engine) =>
-  sweep({ database: bed.database, operations: bed.operations, engine: using, log });
+  sweep({ database: bed.database, operations: bed.operations, engine: using, log, leftAlone });
 const ended = async ({ id }: Operation) =>
   vi.waitFor(
     async () => {
@@ -147,6 +150,103 @@ describe("the sweep", () => {
     };
     await sweepOnce(slow);
     expect(await bed.operations.find(operation.id)).toMatchObject({ state: "committed", reason: null });
+  });
+});
+
+describe("a life", () => {
+  const termOf = async ({ id }: Operation) =>
+    (
+      await bed.database
+        .selectFrom("operations")
+        .select("term")
+        .where("id", "=", id)
+        .executeTakeFirstOrThrow()
+    ).term;
+  const setTerm = ({ id }: Operation, term: number) =>
+    bed.database.updateTable("operations").set({ term }).where("id", "=", id).execute();
+
+  it("has a term above all that lives had which a restored database does not know", async () => {
+    const { rows } = await sql<{ seconds: number }>`
+      select extract(epoch from clock_timestamp() - timestamptz '2026-01-01Z')::integer as seconds`.execute(
+      bed.database,
+    );
+    const operation = await insert();
+    await setTerm(operation, 3);
+    await engine.start(operation.id);
+    await ended(operation);
+    expect(await termOf(operation)).toBeGreaterThanOrEqual(rows[0]?.seconds ?? Infinity);
+  });
+
+  it("has a higher term than the one before, whatever the clock says", async () => {
+    const operation = await insert();
+    await setTerm(operation, 2_000_000_000);
+    await engine.start(operation.id);
+    await ended(operation);
+    expect(await termOf(operation)).toBe(2_000_000_001);
+  });
+});
+
+describe("a workflow of another version", () => {
+  /** As a replica leaves it that put it into the queue and then died. */
+  const leave = async (saga: string): Promise<Operation> => {
+    const operation = await insert();
+    await engine.start(operation.id);
+    await ended(operation);
+    await vi.waitFor(async () => expect(await stateOf(operation)).toBe("dead"));
+    await bed.database.updateTable("operations").set({ saga }).where("id", "=", operation.id).execute();
+    await sql`update dbos.workflow_status set status = 'ENQUEUED', queue_name = '_dbos_internal_queue', updated_at = 0,
+      application_version = 'sagas-other' where workflow_uuid = ${operation.id}`.execute(bed.database);
+    return operation;
+  };
+
+  it("is taken on where its table is known, and else left to who knows it", async () => {
+    const [known, unknown] = [await leave("deploy@1"), await leave("deploy@99")];
+    await sweepOnce();
+    await vi.waitFor(async () => expect(await stateOf(known)).toBe("dead"), 5_000);
+    expect(await stateOf(unknown)).toBe("alive");
+  });
+});
+
+describe("an operation whose table is of a newer version", () => {
+  it("is neither started, nor taken for dead, nor explained, and that is said once", async () => {
+    const operation = await insert();
+    await bed.database
+      .updateTable("operations")
+      .set({ saga: "deploy@99" })
+      .where("id", "=", operation.id)
+      .execute();
+    await sweepOnce();
+    await sweepOnce();
+    expect([...leftAlone]).toEqual([operation.id]);
+    expect(await stateOf(operation)).toBe("missing");
+    expect(await bed.operations.find(operation.id)).toEqual(operation);
+    const { database, operations, placements } = bed;
+    const explaining = {
+      database,
+      operations,
+      placements,
+      cluster: openFineCluster,
+      signingKey: {} as never,
+    };
+    await expect(explainOperation(explaining, operation.id)).rejects.toMatchObject({
+      code: "saga-unknown",
+      message: `cannot go on with ${operation.id}: its steps are deploy@99, which this version does not know; start a version that knows them, and let it end there`,
+    });
+  });
+
+  it("stays as it is even if somebody starts it here", async () => {
+    const operation = await insert();
+    await bed.database
+      .updateTable("operations")
+      .set({ saga: "deploy@99" })
+      .where("id", "=", operation.id)
+      .execute();
+    const asked = gatesAsked;
+    await engine.start(operation.id);
+    await vi.waitFor(async () => expect(await stateOf(operation)).toBe("alive"));
+    await sweepOnce();
+    expect(await bed.operations.find(operation.id)).toEqual(operation);
+    expect(gatesAsked).toBe(asked);
   });
 });
 

@@ -1,17 +1,6 @@
-import { DBOS } from "@dbos-inc/dbos-sdk";
+import { DBOS, DBOSWorkflowConflictError } from "@dbos-inc/dbos-sdk";
 import { DBOSExecutor } from "@dbos-inc/dbos-sdk/internal/dbos-executor";
-import {
-  type DeployInput,
-  type Faults,
-  type RunSagaParams,
-  type SagaEnd,
-  decisionTopic,
-  deploy,
-  receiptTopic,
-  runSaga,
-  start,
-  stop,
-} from "@baton/migration";
+import { type Faults, decisionTopic, receiptTopic } from "@baton/migration";
 import type { Logger } from "pino";
 import type { OperationPorts } from "../ports/operation-ports.ts";
 import { type Database, openPool, withMigrationLock } from "../records/database.ts";
@@ -19,13 +8,13 @@ import type { RecordedDecision } from "../records/decisions.ts";
 import type { OperationRecords } from "../records/operation-records.ts";
 import { createDbosEngine } from "./dbos-engine.ts";
 import type { LeaseGate } from "./reconcile-leases.ts";
-import { deleteSaga, migrateSaga } from "../records/new-operation.ts";
+import { isKnown, readSagaRow } from "../records/saga-tables.ts";
 import { createProgress } from "./operation-progress.ts";
 import { type Life, live } from "./operation-life.ts";
 import { type Replica, joinReplicas } from "./replica.ts";
+import { runTable } from "./run-table.ts";
+import { claimWorkflows, sagaVersion } from "./saga-version.ts";
 
-/** Pinned: with DBOS's default (a hash of the source) an upgrade would leave open operations behind for ever. */
-const workflowVersion = "operations-1";
 const poolSize = 10;
 const connectMs = 10_000;
 const idleTransactionMs = 60_000;
@@ -56,6 +45,8 @@ export interface OperationEngine {
   deliver(operation: string, key: string, jws: string): Promise<void>;
   /** Idempotent. Where a halted operation's life has ended, it begins another one, whatever was decided. */
   decide(operation: string, decided: RecordedDecision): Promise<void>;
+  /** Takes on what no replica of its version came for. */
+  claim(): Promise<void>;
   /** What became of the workflows of these operations. */
   survey(operations: readonly string[]): Promise<readonly WorkflowState[]>;
   /** Deletes what is kept of the workflows of operations that ended. Idempotent. */
@@ -94,8 +85,12 @@ export async function launchOperationEngine(params: OperationEngineParams): Prom
     onChange: (operation) => records.tell(operation),
   });
   const workflow = DBOS.registerWorkflow(
-    (operation: string) =>
-      live({ database: params.database, replica, operation }, (life) => run(operation, life)),
+    async (operation: string) => {
+      // Never reached as long as nobody writes our version on such a workflow: it is not ours to end.
+      if (!isKnown(await readSagaRow(params.database, operation)))
+        throw new DBOSWorkflowConflictError(operation);
+      return live({ database: params.database, replica, operation }, (life) => run(operation, life));
+    },
     { name: "operation", maxRecoveryAttempts: 100 },
   );
   const pool = openPool({
@@ -108,7 +103,7 @@ export async function launchOperationEngine(params: OperationEngineParams): Prom
     name: "baton",
     systemDatabaseUrl: params.databaseUrl,
     systemDatabasePool: pool,
-    applicationVersion: workflowVersion,
+    applicationVersion: sagaVersion,
     // DBOS recovers by itself only what this very executor left: replicas take over from each other instead.
     executorID: replica.executor,
     enablePatching: true,
@@ -122,6 +117,7 @@ export async function launchOperationEngine(params: OperationEngineParams): Prom
     throw error;
   }
   await replica.takeOver(async (executor) => {
+    await claimWorkflows(params.database, executor);
     const recovered = await DBOSExecutor.globalInstance?.recoverPendingWorkflows([executor]);
     return recovered?.length ?? 0;
   });
@@ -180,6 +176,7 @@ export async function launchOperationEngine(params: OperationEngineParams): Prom
       if (workflow?.state === "dead") return revive(operation, life);
       await DBOS.send(life, decision, decisionTopic(halt), `decision-${halt}`);
     },
+    claim: () => claimWorkflows(params.database, null),
     survey,
     async forget(operations) {
       for (const operation of operations) {
@@ -198,26 +195,6 @@ export async function launchOperationEngine(params: OperationEngineParams): Prom
         await pool.end();
       }),
   };
-}
-
-type Common = Omit<RunSagaParams<DeployInput, unknown>, "saga" | "ports">;
-
-function runTable(
-  { kind, cold, ofStopped, deployPorts, sourcePorts, migratePorts }: OperationPorts,
-  common: Common,
-): Promise<SagaEnd> {
-  switch (kind) {
-    case "deploy":
-      return runSaga({ saga: deploy, ports: deployPorts(), ...common });
-    case "migrate":
-      return runSaga({ saga: migrateSaga(cold), ports: migratePorts(), ...common });
-    case "stop":
-      return runSaga({ saga: stop, ports: sourcePorts(), ...common });
-    case "start":
-      return runSaga({ saga: start, ports: deployPorts(), ...common });
-    case "delete":
-      return runSaga({ saga: deleteSaga(ofStopped), ports: sourcePorts(), ...common });
-  }
 }
 
 /** DBOS tells about every launch at info; what matters to an operator starts at warn. */

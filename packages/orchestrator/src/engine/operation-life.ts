@@ -18,6 +18,12 @@ export interface Life {
   readonly admit: () => Promise<number>;
 }
 
+/**
+ * Grows by itself; the clock only puts it above what agents heard from lives that this database has lost, when it was set back to a backup. A clock
+ * that is behind has its commands refused. In seconds, so that it stays small enough.
+ */
+const nextTerm = sql<number>`greatest(term + 1, extract(epoch from clock_timestamp() - timestamptz '2026-01-01Z')::integer)`;
+
 export interface LifeParams {
   readonly database: Database;
   readonly replica: Pick<Replica, "tenure">;
@@ -49,7 +55,7 @@ async function beginLife({ database, replica, operation }: LifeParams): Promise<
     await assertOwner(transaction, operation, workflow, owner, "for no key update");
     const row = await transaction
       .updateTable("operations")
-      .set({ term: sql<number>`term + 1` })
+      .set({ term: nextTerm })
       .where("id", "=", operation)
       .returning("term")
       .executeTakeFirst();

@@ -1,7 +1,7 @@
 import { open } from "node:fs/promises";
 import { type FaultPoint, type Faults, noFaults } from "@baton/migration";
 import { AppError } from "@baton/protocol";
-import { sagas } from "../records/new-operation.ts";
+import { sagas } from "../records/saga-tables.ts";
 
 /** One fault in one kind of operation, for demonstrations and tests only. */
 const pattern = /^(fail|kill|pause)@([a-z]+)\.([A-Za-z]+)(?::(before|after|undo))?$/;

@@ -17,7 +17,7 @@ import { AdoptionRecords } from "../records/adoption-records.ts";
 import type { ProbeRecords } from "../records/probe-records.ts";
 import { type PreflightParams, createPreflightPort } from "../preflight/preflight-port.ts";
 import { saveFindings } from "../records/findings.ts";
-import { tableOf } from "../records/new-operation.ts";
+import { ownTable, sagaOf } from "../records/saga-tables.ts";
 import { createLeasePort } from "./lease-port.ts";
 import { openFence, openKeys } from "./open-fence.ts";
 import { createPlacementKeys } from "./placement-keys.ts";
@@ -45,9 +45,8 @@ export interface OperationPortsParams {
 
 export interface OperationPorts {
   readonly kind: Operation["kind"];
-  readonly cold: boolean;
-  /** Its application was stopped when it began. */
-  readonly ofStopped: boolean;
+  /** The name of its table of steps. */
+  readonly saga: string;
   readonly application: string;
   readonly input: DeployInput;
   /* With the placements that the kind of operation names. */
@@ -135,7 +134,7 @@ export async function openOperationPorts(
     replica: createReplicaPort(ends),
     preflight: createPreflightPort(params.preflight, {
       operation,
-      table: tableOf({ kind, cold: row.cold }, row.of_stopped),
+      table: ownTable(row),
       status: async (placement, signal) =>
         named(placement === source?.placement ? source : target).status(signal),
       keep: (findings) => saveFindings(operations, operation, findings),
@@ -143,8 +142,7 @@ export async function openOperationPorts(
   };
   return {
     kind,
-    cold: row.cold,
-    ofStopped: row.of_stopped,
+    saga: sagaOf(row),
     application,
     deployPorts: () => ({ ...common, target: named(target) }),
     sourcePorts: () => ({ ...common, source: named(source) }),

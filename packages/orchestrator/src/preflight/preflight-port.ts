@@ -1,7 +1,7 @@
 import { type DeployInput, type PreflightPort, describeSaga } from "@baton/migration";
 import { replicaMsOf } from "../ports/replica-port.ts";
 import { sagaInput } from "../ports/saga-input.ts";
-import type { Table } from "../records/new-operation.ts";
+import type { Table } from "../records/saga-tables.ts";
 import { type AskStatus, type FactsParams, gatherFacts } from "./gather-facts.ts";
 import { type Subject, type SubjectParams, readBegun } from "./read-subject.ts";
 

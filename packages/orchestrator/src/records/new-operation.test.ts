@@ -1,7 +1,7 @@
 import { AppError } from "@baton/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RecordsBed, openRecordsBed } from "../fixtures/records-bed.ts";
-import { deleteSaga, sagas, tableOf } from "./new-operation.ts";
+import { sagas, tableOf } from "./saga-tables.ts";
 
 let bed: RecordsBed;
 beforeAll(async () => {
@@ -173,7 +173,7 @@ describe("an operation on what is there", () => {
   it("deletes what is stopped by another table", async () => {
     const { application } = await stopped();
     const operation = await bed.insert({ kind: "delete", application });
-    expect(names(operation)).toEqual(names(deleteSaga(true)));
+    expect(names(operation)).toEqual(names(tableOf({ kind: "delete" }, true)));
     expect(names(tableOf({ kind: "delete" }))).not.toEqual(names(operation));
   });
 

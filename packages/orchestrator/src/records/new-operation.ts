@@ -6,45 +6,13 @@ import {
   newPlacementId,
   usualStopPolicy,
 } from "@baton/protocol";
-import {
-  type Saga,
-  deleteServing,
-  deleteStopped,
-  deploy,
-  migrate,
-  migrateCold,
-  start,
-  stop,
-} from "@baton/migration";
 import type { Transaction } from "kysely";
 import type { Catalog } from "./catalog.ts";
 import type { Database } from "./database.ts";
 import { emptyLedger } from "./operation-records.ts";
 import { lockingStates } from "./operation-states.ts";
+import { tableOf } from "./saga-tables.ts";
 import type { Schema } from "./schema.ts";
-
-export type Table = Pick<Saga<never, never>, "name" | "steps">;
-
-export const sagas: Readonly<Record<OperationRequest["kind"], Table>> = {
-  deploy,
-  migrate,
-  stop,
-  start,
-  delete: deleteServing,
-};
-
-export const migrateSaga = (cold: boolean): typeof migrate => (cold ? migrateCold : migrate);
-
-export const deleteSaga = (ofStopped: boolean): typeof deleteStopped =>
-  ofStopped ? deleteStopped : deleteServing;
-
-export function tableOf(
-  { kind, cold = false }: { readonly kind: OperationRequest["kind"]; readonly cold?: boolean | undefined },
-  ofStopped = false,
-): Table {
-  if (kind === "migrate") return migrateSaga(cold);
-  return kind === "delete" ? deleteSaga(ofStopped) : sagas[kind];
-}
 
 /**
  * Writes an operation with everything it will need, in one transaction; the insert takes the application's lock.
@@ -79,6 +47,7 @@ export async function insertOperation(
     assertPossible(request, serving?.cluster, application.stopped);
 
     const { source, target } = placesOf(request, serving);
+    const table = tableOf(request, application.stopped);
     const deploymentId = serving?.deployment ?? newDeploymentId();
     if (serving === undefined)
       await transaction
@@ -101,6 +70,7 @@ export async function insertOperation(
       .values({
         id,
         kind: request.kind,
+        saga: table.name,
         application: request.application,
         deployment: deploymentId,
         source: source?.id ?? null,
@@ -124,7 +94,7 @@ export async function insertOperation(
     await transaction
       .insertInto("steps")
       .values(
-        tableOf(request, application.stopped).steps.map(({ name, pivot }, position) => ({
+        table.steps.map(({ name, pivot }, position) => ({
           operation: id,
           position,
           name,

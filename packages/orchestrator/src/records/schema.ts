@@ -72,6 +72,7 @@ export interface Schema {
   operations: {
     id: string;
     kind: Operation["kind"];
+    saga: string | null;
     application: string;
     deployment: string;
     source: string | null;
