@@ -57,9 +57,12 @@ export interface Arrival {
   readonly miscounted: readonly string[];
 }
 
-/** @param changes what the ledger's manifest says otherwise. */
-export async function openJourney(changes: Partial<ApplicationManifest> = {}): Promise<Journey> {
-  const harbour = await openHarbour({ changes });
+/** @param changes what the ledger's manifest says otherwise. @param environment also for the orchestrator. */
+export async function openJourney(
+  changes: Partial<ApplicationManifest> = {},
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Journey> {
+  const harbour = await openHarbour({ changes, environment });
   try {
     return await begin(harbour);
   } catch (error) {

@@ -22,6 +22,8 @@ export interface Replica {
 
 export interface ReplicaOptions {
   readonly name: string;
+  /** The harbour's own unless given. */
+  readonly databaseUrl?: string | undefined;
   readonly environment?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -42,7 +44,7 @@ export async function startReplica(harbour: Harbour, options: ReplicaOptions): P
       `127.0.0.1:${port}`,
     ],
     environment: {
-      BATON_DATABASE_URL: await databaseUrl(join(state, "postgres")),
+      BATON_DATABASE_URL: options.databaseUrl ?? (await embeddedUrl(join(state, "postgres"))),
       BATON_LOG_LEVEL: "warn",
       ...options.environment,
     },
@@ -52,12 +54,7 @@ export async function startReplica(harbour: Harbour, options: ReplicaOptions): P
   const token = (await readFile(join(state, "admin-token"), "utf8")).trim();
   return {
     client: createBatonClient({ url: `http://127.0.0.1:${port}`, token }),
-    paused: () =>
-      until(`${options.name} is paused`, async () => {
-        // The state follows the name, which is in parentheses and may hold anything.
-        const stat = await readFile(`/proc/${child.pid}/stat`, "utf8");
-        return stat.slice(stat.lastIndexOf(")")).startsWith(") T");
-      }),
+    paused: () => paused(child.pid ?? 0),
     resume: () => void child.kill("SIGCONT"),
     async kill() {
       child.kill("SIGKILL");
@@ -69,7 +66,7 @@ export async function startReplica(harbour: Harbour, options: ReplicaOptions): P
 }
 
 /** The harbour's own orchestrator keeps it embedded. */
-async function databaseUrl(directory: string): Promise<string> {
+async function embeddedUrl(directory: string): Promise<string> {
   const [password, port] = await Promise.all(
     ["password", "port"].map((name) => readFile(join(directory, name), "utf8")),
   );
@@ -85,6 +82,14 @@ async function freePort(): Promise<number> {
   if (address === null || typeof address === "string") throw new Error("cannot find a free port");
   return address.port;
 }
+
+/** Until the process stopped itself by SIGSTOP. */
+export const paused = (pid: number): Promise<void> =>
+  until(`process ${pid} is paused`, async () => {
+    // The state follows the name, which is in parentheses and may hold anything.
+    const stat = await readFile(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")")).startsWith(") T");
+  });
 
 async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
   for (const deadline = performance.now() + patienceMs; !(await condition()); await delay(20))

@@ -5,6 +5,7 @@ export { start } from "./start.saga.ts";
 export { deleteServing, deleteStopped } from "./delete.saga.ts";
 export { explain } from "./explain.ts";
 export { decisionTopic } from "./halt.ts";
+export { type Followed, followLease } from "./follow-lease.ts";
 export { receiptTopic } from "./source-steps.ts";
 export { type RunSagaParams, runSaga } from "./run-saga.ts";
 export { noFaults } from "./progress.port.ts";

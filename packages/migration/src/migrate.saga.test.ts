@@ -207,6 +207,29 @@ describe("a source that does not stop as it should", () => {
     expect(world.source.state).toBe("running");
   });
 
+  it.each([
+    {
+      what: "by this very stop, which records that were set back do not know",
+      key: `${operationId}.stop.1`,
+      state: "committed",
+    },
+    { what: "by another one", key: "another", state: "rolled-back" },
+  ])("that has ended $what, ends it as $state", async ({ key, state }) => {
+    const world = await servingWorld();
+    const stopped = at({ step: "prepare", phase: "do", moment: "after" }, async () => {
+      const { run, epoch } = world.source;
+      if (run === null) throw new Error("the source has no run");
+      const stop = { key: key === "another" ? key : `${key}.${sourceId}.1.1`, run, epoch, deadlineMs: 1 };
+      await world.source.stop(stop, AbortSignal.timeout(1_000));
+      if (key === "another") world.source.receipt = () => Promise.reject(new Error("no such key"));
+    });
+    const { end } = await migrateIn(world, stopped);
+    expect(end.state).toBe(state);
+    expect(world.source.effects.stops).toBe(1);
+    if (state === "committed") expectPromises(world, end);
+    else expect(end).toMatchObject({ reason: { code: "wrong-state" } });
+  });
+
   it("starts again in place when it crashed during the stop: that is no graceful stop", async () => {
     const world = await servingWorld();
     world.source.stopManner = "crashed-during-stop";

@@ -37,10 +37,12 @@ export async function chooseRun(ctx: Ctx<unknown, StopIntent | undefined>): Prom
 async function runningRun(
   ctx: Ctx<unknown, StopIntent | undefined>,
 ): Promise<Pick<StopIntent, "run" | "epoch">> {
-  const { input, ports, signal } = ctx;
+  const { operation, input, ports, signal } = ctx;
   try {
     const { state, run, epoch } = await ports.source.status(signal);
     if (state === "running" && run !== null) return { run, epoch };
+    // Records that were set back to a backup do not know that this very stop was carried out.
+    if (run !== null && (await wasStoppedBefore(run))) return { run, epoch };
     throw new AppError(
       "wrong-state",
       `cannot stop the source ${ports.source.placement}: its agent is ${state}`,
@@ -52,6 +54,12 @@ async function runningRun(
     const lease = (await ports.lease.read(signal))?.lease;
     if (lease?.holder !== ports.source.placement || lease.run === null) throw error;
     return { run: lease.run, epoch: lease.epoch };
+  }
+
+  async function wasStoppedBefore(last: Run): Promise<boolean> {
+    const key = commandKey({ operation, step: "stop", attempt: 1, run: last });
+    const earlier = await ports.source.receipt({ key, waitMs: 0 }, signal).catch(() => null);
+    return earlier !== null && endsRun(earlier.receipt);
   }
 }
 

@@ -16,7 +16,7 @@ import {
 import { readFile } from "node:fs/promises";
 import { type Child, type StartParams, startChild } from "./child.ts";
 import { endPlacements } from "./end-placements.ts";
-import { superviseOrchestrator } from "./supervise-orchestrator.ts";
+import { type RestartOptions, superviseOrchestrator } from "./supervise-orchestrator.ts";
 
 export const bucket = "harbor";
 export const prefix = "ledger/";
@@ -38,8 +38,9 @@ export interface Harbour {
   readonly keys: Readonly<Record<ClusterName, AccessKey>>;
   /** How often the orchestrator died by SIGKILL and was started again. */
   kills(): number;
+  orchestratorPid(): number;
   /** Stops the orchestrator in order and starts it again, with this planted fault or none; agents and applications stay. */
-  restartOrchestrator(options: { readonly fault?: string | undefined }): Promise<void>;
+  restartOrchestrator(options: RestartOptions): Promise<void>;
   /** Starts a program that ends with the harbour at the latest. @throws once the harbour is closing. */
   startProgram(params: StartParams): Promise<Child>;
   /** Ends everything that was started and removes the directory. Idempotent. */
@@ -50,12 +51,14 @@ export interface HarbourOptions {
   /** Given to the orchestrator as BATON_FAULT. */
   readonly fault?: string | undefined;
   readonly logLevel?: string | undefined;
+  /** Also for the orchestrator. */
+  readonly environment?: Readonly<Record<string, string>> | undefined;
   /** What the ledger's manifest says otherwise. */
   readonly changes?: Partial<ApplicationManifest> | undefined;
 }
 
 export async function openHarbour(options: HarbourOptions = {}): Promise<Harbour> {
-  const { fault, logLevel = "warn", changes = {} } = options;
+  const { fault, logLevel = "warn", environment, changes = {} } = options;
   const directory = await mkdtemp(join(tmpdir(), "baton-demo-"));
   // The database's user must be able to enter when all of this runs as root.
   await chmod(directory, 0o711);
@@ -73,7 +76,14 @@ export async function openHarbour(options: HarbourOptions = {}): Promise<Harbour
 
     const port = await freePort();
     const state = join(directory, "orchestrator");
-    const orchestrator = await superviseOrchestrator({ directory, state, port, fault, logLevel });
+    const orchestrator = await superviseOrchestrator({
+      directory,
+      state,
+      port,
+      fault,
+      logLevel,
+      environment,
+    });
     ends.push(() => orchestrator.stop());
 
     const token = (await readFile(join(state, "admin-token"), "utf8")).trim();
@@ -87,7 +97,8 @@ export async function openHarbour(options: HarbourOptions = {}): Promise<Harbour
       client,
       keys,
       kills: () => orchestrator.kills(),
-      restartOrchestrator: (options) => orchestrator.restart(options.fault),
+      orchestratorPid: () => orchestrator.pid(),
+      restartOrchestrator: (options) => orchestrator.restart(options),
       async startProgram(params) {
         if (closed !== undefined) throw new Error("cannot start a program: the harbour is closing");
         const starting = startChild(params);

@@ -15,13 +15,26 @@ export interface SupervisionParams {
   readonly port: number;
   readonly fault: string | undefined;
   readonly logLevel: string;
+  readonly environment?: Readonly<Record<string, string>> | undefined;
+}
+
+/** How the next life of an orchestrator comes to be. */
+export interface RestartOptions {
+  /** The next one has this planted fault, or none. */
+  readonly fault?: string | undefined;
+  /** In the place of the environment that it had so far. */
+  readonly environment?: Readonly<Record<string, string>> | undefined;
+  /** It gets SIGKILL, in the place of SIGTERM. */
+  readonly isKilled?: boolean | undefined;
+  /** Done while none runs. */
+  readonly meanwhile?: (() => Promise<void>) | undefined;
 }
 
 export interface SupervisedOrchestrator {
   /** How often it died by SIGKILL and was started again. */
   kills(): number;
-  /** Stops it in order and starts it with another planted fault, or with none. */
-  restart(fault: string | undefined): Promise<void>;
+  pid(): number;
+  restart(options: RestartOptions): Promise<void>;
   /** Idempotent. */
   stop(): Promise<void>;
 }
@@ -32,13 +45,17 @@ export async function superviseOrchestrator(params: SupervisionParams): Promise<
   const onKill = () => {
     kills += 1;
   };
+  let given = params.environment;
   let supervision = await supervise(params, onKill);
   return {
     kills: () => kills,
-    async restart(fault) {
-      await supervision.stop();
+    pid: () => supervision.pid(),
+    async restart({ fault, environment = given, isKilled = false, meanwhile }) {
+      await supervision.stop(isKilled);
       await rm(join(params.state, "fault-happened"), { force: true });
-      supervision = await supervise({ ...params, fault }, onKill);
+      await meanwhile?.();
+      given = environment;
+      supervision = await supervise({ ...params, fault, environment }, onKill);
     },
     stop: () => supervision.stop(),
   };
@@ -58,8 +75,10 @@ async function supervise(params: SupervisionParams, onKill: () => void) {
   // One that cannot be started again is missed by its clients, who say so.
   const running = keepRunning().catch(() => undefined);
   return {
-    async stop() {
+    pid: () => child.process.pid ?? 0,
+    async stop(isKilled = false) {
       stopping = true;
+      if (isKilled) child.process.kill("SIGKILL");
       await child.stop();
       // It may have been killed a moment ago: then the next one is just starting.
       await running;
@@ -69,11 +88,16 @@ async function supervise(params: SupervisionParams, onKill: () => void) {
   };
 }
 
-function startOrchestrator({ directory, state, port, fault, logLevel }: SupervisionParams): Promise<Child> {
+function startOrchestrator(params: SupervisionParams): Promise<Child> {
+  const { directory, state, port, fault, logLevel, environment = {} } = params;
   const program = fileURLToPath(import.meta.resolve("@baton/cli/main"));
   return startChild({
     command: [process.execPath, program, "up", "--state", state, "--listen", `127.0.0.1:${port}`],
-    environment: { BATON_LOG_LEVEL: logLevel, ...(fault === undefined ? {} : { BATON_FAULT: fault }) },
+    environment: {
+      BATON_LOG_LEVEL: logLevel,
+      ...environment,
+      ...(fault === undefined ? {} : { BATON_FAULT: fault }),
+    },
     logFile: join(directory, "orchestrator.log"),
     isReady: () => true,
   });

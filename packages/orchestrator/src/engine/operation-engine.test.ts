@@ -99,7 +99,10 @@ describe("an operation", () => {
     const operation = await insert();
     contradicted.add(operation.application);
     await engine.start(operation.id);
-    expect(await ended(operation)).toMatchObject({ state: "halted", reason: "the lease is newer" });
+    expect(await ended(operation)).toMatchObject({
+      state: "halted",
+      reason: "the lease is newer; nothing was touched",
+    });
     const again = { kind: "deploy", application: operation.application, to: "harbor-b" } as const;
     await expect(bed.insert(again)).rejects.toMatchObject({ code: "operation-halted" });
   });

@@ -7,6 +7,7 @@ import { type Database, openPool, withMigrationLock } from "../records/database.
 import type { RecordedDecision } from "../records/decisions.ts";
 import type { OperationRecords } from "../records/operation-records.ts";
 import { createDbosEngine } from "./dbos-engine.ts";
+import { endContradicted } from "./end-contradicted.ts";
 import type { LeaseGate } from "./reconcile-leases.ts";
 import { isKnown, readSagaRow } from "../records/saga-tables.ts";
 import { createProgress } from "./operation-progress.ts";
@@ -63,13 +64,8 @@ export async function launchOperationEngine(params: OperationEngineParams): Prom
     const { kind, application, input } = opened;
     // Not a checkpoint: every life of the process compares anew before it touches anything.
     const contradiction = await params.reconciled(application);
-    if (contradiction !== null) {
-      await own.end(operation, {
-        state: "halted",
-        reason: { code: "lease-newer", detail: contradiction },
-      });
-      return "halted";
-    }
+    if (contradiction !== null)
+      return endContradicted({ database: params.database, own, operation, opened, contradiction });
     const common = {
       operation,
       input,

@@ -30,7 +30,7 @@ export type LeaseGate = (application: string) => Promise<string | null>;
 
 /**
  * Compares every known lease with the records before its operations resume (safety rule 8): a lease that is newer than the records (a database
- * restored from a backup), older, missing or somebody else's halts the application, until a later start finds that they agree. So does a store
+ * restored from a backup), older, missing or somebody else's halts the application, until a later start finds that they agree, or who asks. So does a store
  * that stays silent, until it answers.
  */
 export async function reconcileLeases(params: ReconcileParams): Promise<LeaseGate> {
@@ -44,24 +44,39 @@ export async function reconcileLeases(params: ReconcileParams): Promise<LeaseGat
       gates.set(application, Promise.resolve(reason));
     });
   }
-  return async (application) => (await gates.get(application)) ?? null;
+  return async (application) => {
+    const reason = (await gates.get(application)) ?? null;
+    if (reason === null) return null;
+    // The records may have followed the lease since.
+    const leased = (await params.placements.leased()).find((each) => each.application === application);
+    const now = leased === undefined ? reason : await compare(params, leased).catch(() => reason);
+    if (now === null) gates.set(application, Promise.resolve(null));
+    return now;
+  };
 }
+
+const compare = (
+  { placements, installation, timings = usualTimings }: ReconcileParams,
+  leased: LeasedApplication,
+): Promise<string | null> =>
+  contradiction(placements, leased, {
+    owner: ownerOf(installation, leased.application),
+    timeoutMs: timings.readTimeout,
+  });
 
 /** Goes on until the answer is definite; a silent store is an answer that may change. Never rejects. */
 async function reconcile(
-  { placements, installation, log, signal, timings = usualTimings }: ReconcileParams,
+  params: ReconcileParams,
   leased: LeasedApplication,
   settle: (reason: string | null) => void,
 ): Promise<void> {
+  const { placements, log, signal, timings = usualTimings } = params;
   const { application } = leased;
   const giveUpAt = performance.now() + timings.giveUpAfter;
   let said = "";
   while (!signal.aborted) {
     try {
-      const reason = await contradiction(placements, leased, {
-        owner: ownerOf(installation, application),
-        timeoutMs: timings.readTimeout,
-      });
+      const reason = await compare(params, leased);
       // The gate opens before the records take new operations: one that came in between would be halted for nothing.
       if (reason === null) settle(null);
       await placements.halt(application, reason);
