@@ -5,6 +5,8 @@ import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { type BucketServer, startBucketServer } from "../fixtures/bucket-server.ts";
 import { type RecordsBed, openRecordsBed } from "../fixtures/records-bed.ts";
+import { saveFollowed } from "../records/save-followed.ts";
+import { StaleTerm } from "../records/stale-term.ts";
 import { type LeaseGate, reconcileLeases } from "./reconcile-leases.ts";
 
 const installation = "here";
@@ -124,6 +126,30 @@ describe("a lease that agrees with the records", () => {
 });
 
 describe("a lease that contradicts the records halts its application", () => {
+  it("until the records have followed it, in every process that asks", async () => {
+    const operation = await deployed();
+    // Begun before the backup was taken.
+    const { id, target } = await bed.insert({
+      kind: "migrate",
+      application: operation.application,
+      to: "harbor-b",
+    });
+    await putLease(operation, { epoch: 2 });
+    const gates = [await reconcile(), await reconcile()];
+    for (const gate of gates) expect(await gate(operation.application)).toContain("has epoch 2");
+    const { application } = operation;
+    const own = bed.operations.inTerm(0);
+    const followed = { end: "rolled-back", placement: operation.target ?? "", epoch: 2 } as const;
+    await saveFollowed(own, { operation: id, application }, followed);
+    for (const gate of gates) expect(await gate(application)).toBeNull();
+    expect(await haltedReason(operation)).toBeNull();
+    expect(await bed.placements.route(application)).toMatchObject({ placement: operation.target, epoch: 2 });
+    expect(await bed.operations.find(id)).toMatchObject({ state: "rolled-back", target, epochAfter: 2 });
+    await expect(
+      saveFollowed(bed.operations.inTerm(7), { operation: id, application }, followed),
+    ).rejects.toBeInstanceOf(StaleTerm);
+  });
+
   const cases: [string, (operation: Operation) => unknown, string][] = [
     ["newer", (operation) => putLease(operation, { epoch: 2 }), "has epoch 2, the records know only 1"],
     ["missing", removeLease, "is missing"],
