@@ -9,6 +9,9 @@ import { wasEverUp } from "./reach-agent.ts";
 const topSchema = object({ Processes: v.nullable(v.array(v.array(v.string()))) });
 const argumentsOf = { podman: "pid,ppid,args", docker: "-eo pid,ppid,args" };
 
+/** Engines note a start after it happened: what ended at once did so before it had begun. */
+const noteMs = 2_000;
+
 interface Process {
   readonly pid: number;
   readonly parent: number;
@@ -35,7 +38,7 @@ export async function witnessContainer(
   if (startedAt === null && status === "created" && !(await wasEverUp(place, placement, signal)))
     return { ...found, state: "terminated", detail: null };
   const hasEnded = ["exited", "stopped", "dead"].includes(status);
-  if (hasEnded && startedAt !== null && finishedAt !== null && finishedAt >= startedAt)
+  if (hasEnded && startedAt !== null && finishedAt !== null && finishedAt >= startedAt - noteMs)
     return { ...found, state: "terminated", detail: null };
   return unknown(`its container is "${status}", and the engine saw no end of it; start its agent again`);
 }
