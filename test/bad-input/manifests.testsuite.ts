@@ -30,7 +30,7 @@ const wrong: readonly WrongManifest[] = [
     path: "/v1/applications/skiff",
     words: [
       'unknown field "replicas"',
-      "allowed: kind, name, storage, storageUse, database, workload, hook, stop, readiness, verify",
+      "allowed: kind, name, storage, storageUse, database, workload, container, hook, stop, readiness, verify",
     ],
   },
   {
@@ -55,7 +55,31 @@ const wrong: readonly WrongManifest[] = [
     title: "a driver that is not there is refused with those that are",
     manifest: { ...cluster, driver: "kubernetes" },
     path: "/v1/clusters/harbor-c",
-    words: ['"driver"', '"process"'],
+    words: ['"driver"', '"process"', '"podman"', '"docker"'],
+  },
+  {
+    title: "an engine at which nobody answers is no cluster",
+    manifest: {
+      ...cluster,
+      directory: undefined,
+      driver: "podman",
+      api: "unix:///nowhere/api.sock",
+      address: "127.0.0.1",
+    },
+    path: "/v1/clusters/harbor-c",
+    words: ["/nowhere/api.sock", "does not answer (ENOENT)"],
+  },
+  {
+    title: "an engine without TLS on a network is refused, for whoever reaches it has the machine",
+    manifest: {
+      ...cluster,
+      directory: undefined,
+      driver: "docker",
+      api: "http://127.0.0.1:2375",
+      address: "127.0.0.1",
+    },
+    path: "/v1/clusters/harbor-c",
+    words: ['"api"', "https://HOST:PORT"],
   },
   {
     title: "a directory in which nothing can be made is no cluster",
@@ -164,7 +188,7 @@ export function testManifests(at: () => Stage): void {
 
     it("all that is wrong is told at once", async () => {
       const files = [
-        { ...cluster, driver: "podman" },
+        { ...cluster, driver: "kubernetes" },
         { ...application, replicas: 3 },
       ].map((each) => JSON.stringify(each));
       expectOneLine(await at().baton(["apply", "-f", "-"], files.join("\n---\n")), [

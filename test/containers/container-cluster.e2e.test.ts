@@ -12,7 +12,11 @@ import { findPodman } from "./podman.ts";
 import { until } from "./until.ts";
 
 const found = await findPodman();
-const capabilities = { holdsStandby: true, witnessesFromOutside: true, reachesAgents: true };
+const capabilities = {
+  holdsStandby: true,
+  witnessesFromOutside: true,
+  reachesAgents: true,
+};
 const timeoutMs = 30_000;
 const application = ["sh", "-c", "echo $$ >/tmp/application; exec sleep 300"];
 
@@ -67,7 +71,8 @@ describe("a Podman host", { skip: found.missing !== null, meta: needsContainers(
   };
   const killAgent = async ({ endpoint }: PlacedAgent): Promise<void> => {
     const name = containerOf(endpoint.placement);
-    await host.ask("POST", `/containers/${name}/kill?signal=KILL`);
+    // By the command: the API waits for more than the end.
+    await host.podman(["kill", "--signal", "KILL", name]);
     await until("the end of the container", async () => {
       const { State } = (await host.ask("GET", `/containers/${name}/json`)) as {
         State: { Running: boolean };
@@ -154,5 +159,94 @@ describe("a Podman host", { skip: found.missing !== null, meta: needsContainers(
       agentAlive: true,
     });
     await cluster.remove({ placement, timeoutMs });
+  });
+
+  describe("what somebody else made", () => {
+    const cluster = (): Cluster => open("polite");
+    const conflict = { code: "placement-conflict" };
+
+    it("keeps its name: a container without our labels is not used, changed or removed, and nothing is left beside it", async () => {
+      const spec = complete(await createPlacementSpec());
+      const { placement } = spec;
+      const name = containerOf(placement);
+      await host.podman([
+        "create",
+        "--name",
+        name,
+        "--label",
+        `baton.placement=${placement}`,
+        image,
+        "sleep",
+        "9",
+      ]);
+      const before = JSON.stringify(await host.ask("GET", `/containers/${name}/json`));
+      await expect(cluster().place({ spec, timeoutMs })).rejects.toMatchObject(conflict);
+      await expect(cluster().place({ spec, timeoutMs })).rejects.toThrow(`container ${name}`);
+      await expect(cluster().find({ placement, timeoutMs })).rejects.toMatchObject(conflict);
+      await expect(cluster().witness({ placement, timeoutMs })).rejects.toMatchObject(conflict);
+      await expect(cluster().remove({ placement, timeoutMs })).rejects.toMatchObject(conflict);
+      expect(await cluster().list({ timeoutMs })).toEqual([]);
+      expect(JSON.stringify(await host.ask("GET", `/containers/${name}/json`))).toBe(before);
+      expect(await exists("volume", name)).toBe(false);
+      await host.podman(["rm", name]);
+    });
+
+    it("keeps its volume: no container is made on it", async () => {
+      const spec = complete(await createPlacementSpec());
+      const name = containerOf(spec.placement);
+      await host.podman(["volume", "create", name]);
+      await expect(cluster().place({ spec, timeoutMs })).rejects.toMatchObject(conflict);
+      expect(await exists("container", name)).toBe(false);
+      await host.podman(["volume", "rm", name]);
+    });
+  });
+
+  it.each([
+    ["an image that is not there", { image: "localhost/nothing:1", pull: "never" }, "it is not there"],
+    ["a registry that is not there", { image: "127.0.0.1:1/nothing:1" }, "pull image 127.0.0.1:1/nothing:1"],
+    ["a network that is not there", { image, network: "nowhere" }, "nowhere"],
+  ])("makes nothing of %s, and says so", async (_, container, words) => {
+    const cluster = open("careful");
+    const spec = {
+      ...complete(await createPlacementSpec()),
+      container: parseAs(containerSchema, container, "the container"),
+    };
+    const place = cluster.place({ spec, timeoutMs });
+    await expect(place).rejects.toMatchObject({ code: "cluster-unavailable" });
+    await expect(place).rejects.toThrow(words);
+    expect(await cluster.list({ timeoutMs })).toEqual([]);
+  });
+
+  it("says how an agent ended that does not come up, and takes its container away again", async () => {
+    const cluster = open("short");
+    const spec = {
+      ...complete(await createPlacementSpec()),
+      container: parseAs(containerSchema, { image, agent: ["sh", "-c", "echo no agent here; exit 7"] }, "it"),
+    };
+    const place = cluster.place({ spec, timeoutMs });
+    await expect(place).rejects.toThrow("its agent ended with exit status 7, and said: no agent here");
+    await cluster.remove({ placement: spec.placement, timeoutMs });
+    expect(await exists("container", containerOf(spec.placement))).toBe(false);
+  });
+
+  it("runs as an ordinary user, whose files and state are its own, within the bounds it is given", async () => {
+    const cluster = open("bounded");
+    const bounds = { user: "1000:1000", memoryBytes: 268_435_456, cpus: 1.5, processes: 64, port: 9_000 };
+    const spec = {
+      ...complete(await createPlacementSpec()),
+      container: parseAs(containerSchema, { image, pull: "never", ...bounds }, "the container"),
+    };
+    await cluster.place({ spec, timeoutMs });
+    const name = containerOf(spec.placement);
+    expect(await inside(spec.placement, ["id", "-u"])).toBe("1000");
+    expect(await inside(spec.placement, ["stat", "--format", "%u %a", "/var/lib/baton"])).toBe("1000 700");
+    const { HostConfig } = (await host.ask("GET", `/containers/${name}/json`)) as { HostConfig: object };
+    expect(HostConfig).toMatchObject({
+      Memory: bounds.memoryBytes,
+      NanoCpus: 1_500_000_000,
+      PidsLimit: bounds.processes,
+      RestartPolicy: { Name: "no" },
+    });
+    await cluster.remove({ placement: spec.placement, timeoutMs });
   });
 });

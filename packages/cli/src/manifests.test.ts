@@ -29,6 +29,26 @@ readiness: { path: /ready }
 `;
 
 describe("parseManifests", () => {
+  it("resolves the paths of a container engine's cluster, not those that are in its containers", () => {
+    const engine = `kind: cluster
+name: harbor-a
+driver: docker
+api: https://harbor.example:2376
+tls: { ca: ca.pem, certificate: cert.pem, key: key.pem }
+address: harbor.example
+agent: ../dist/agent.cjs
+registries: [{ server: registry.example, credentials: { file: login.json } }]
+`;
+    expect(parseManifests([file(engine)])).toMatchObject([
+      {
+        api: "https://harbor.example:2376",
+        tls: { ca: "/srv/conf/ca.pem", certificate: "/srv/conf/cert.pem", key: "/srv/conf/key.pem" },
+        agent: "/srv/dist/agent.cjs",
+        registries: [{ server: "registry.example", credentials: { file: "/srv/conf/login.json" } }],
+      },
+    ]);
+  });
+
   it("orders clusters, storages, databases, applications, each kind as given, over all files", () => {
     const files = [
       file(`${application}---\n${cluster}`),
@@ -67,7 +87,8 @@ describe("parseManifests", () => {
 
   it("names file, document and every wrong field of every document, and what is allowed", () => {
     const wrong = `${cluster}color: red\n---\n${cluster.replace("harbor-a", "Harbor")}port: 1\n`;
-    expect(() => parseManifests([file(wrong), file("kind: cluster\nname: b\n", "b.yaml")])).toThrow(
+    const missing = "kind: cluster\nname: b\n---\nkind: cluster\nname: c\ndriver: process\n";
+    expect(() => parseManifests([file(wrong), file(missing, "b.yaml")])).toThrow(
       expect.objectContaining({
         code: "invalid-manifest",
         message: expect.toSatisfy((message: string) =>
@@ -76,7 +97,7 @@ describe("parseManifests", () => {
             'baton.yaml, document 2 (cluster "Harbor"): "name": must be a DNS label',
             'unknown field "port" (allowed:',
             'b.yaml, document 1 (cluster "b"): "driver":',
-            '"directory":',
+            'b.yaml, document 2 (cluster "c"): "directory":',
           ].every((part) => message.includes(part)),
         ),
       }),

@@ -11,9 +11,16 @@ export interface ManifestFile {
 
 type Kind = Manifest["kind"];
 const kinds = Object.keys(manifestSchemas) as readonly Kind[];
-/** Fields that hold a path; "*" stands for every key. */
+/** Fields that hold a path; "*" stands for every key, or every item. */
 const pathFields: Readonly<Record<Kind, readonly (readonly string[])[]>> = {
-  cluster: [["directory"]],
+  cluster: [
+    ["directory"],
+    ["agent"],
+    ["tls", "ca"],
+    ["tls", "certificate"],
+    ["tls", "key"],
+    ["registries", "*", "credentials", "file"],
+  ],
   storage: [
     ["credentials", "control", "file"],
     ["credentials", "data", "file"],
@@ -93,6 +100,7 @@ function contentOf(document: YamlDocument, place: string): unknown {
 function resolveAt(value: unknown, [head, ...rest]: readonly string[], directory: string): unknown {
   if (head === undefined)
     return typeof value === "string" && value !== "" ? resolve(directory, value) : value;
+  if (Array.isArray(value) && head === "*") return value.map((item) => resolveAt(item, rest, directory));
   if (!isRecord(value)) return value;
   const isOnPath = (key: string): boolean => head === "*" || key === head;
   return Object.fromEntries(

@@ -1,4 +1,4 @@
-import { type Cluster, openProcessCluster } from "@baton/clusters";
+import { type Cluster, openContainerCluster, openProcessCluster } from "@baton/clusters";
 import {
   AppError,
   type ClusterManifest,
@@ -21,13 +21,18 @@ const databaseTimeoutMs = 10_000;
 export type OpenCluster = (manifest: ClusterManifest) => Cluster;
 
 export function clusterOpener(agentCommand: readonly string[], log: Logger): OpenCluster {
-  return ({ name, directory }) =>
-    openProcessCluster({
-      name,
-      directory,
-      agentCommand,
-      log: (message, facts) => log.info({ cluster: name, ...facts }, message),
-    });
+  return (manifest) => {
+    const { name } = manifest;
+    const tell = (message: string, facts: Readonly<Record<string, unknown>>): void =>
+      log.info({ cluster: name, ...facts }, message);
+    switch (manifest.driver) {
+      case "process":
+        return openProcessCluster({ name, directory: manifest.directory, agentCommand, log: tell });
+      case "podman":
+      case "docker":
+        return openContainerCluster({ ...manifest, log: tell });
+    }
+  };
 }
 
 export interface ApplyParams {

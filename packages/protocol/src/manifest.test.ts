@@ -99,10 +99,6 @@ describe("a manifest", () => {
       expect(v.is(clusterManifestSchema, { ...cluster, directory })).toBe(false);
     },
   );
-
-  it("of a cluster knows one driver", () => {
-    expect(v.is(clusterManifestSchema, { ...cluster, driver: "podman" })).toBe(false);
-  });
 });
 
 describe("a database", () => {

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { containerSchema } from "./container.ts";
 import { hookSchema, readinessSchema, verifySchema, workloadSchema } from "./hook.ts";
 import { nameSchema } from "./ids.ts";
 import { integer, record, strictObject, variant, withoutBreaks } from "./schema.ts";
@@ -10,13 +11,72 @@ const absolutePath = v.pipe(v.string(), v.regex(/^\/[^\0\r\n]+$/, "must be an ab
 export const secretReferenceSchema = strictObject({ file: absolutePath });
 export type SecretReference = v.InferOutput<typeof secretReferenceSchema>;
 
-/** A place that runs placements. `process`: local processes below `directory`. */
-export const clusterManifestSchema = strictObject({
-  kind: v.literal("cluster"),
-  name: nameSchema,
-  driver: v.literal("process"),
-  directory: absolutePath,
-});
+/** Of a container engine whose API is not a socket of this machine: TLS both ways, in PEM files. */
+const engineTlsSchema = strictObject({ ca: absolutePath, certificate: absolutePath, key: absolutePath });
+
+/** The API of whoever may use it is root's power over its machine: never without TLS over a network. */
+const engineApiSchema = v.pipe(
+  v.string(),
+  v.regex(
+    /^(?:unix:\/\/\/[^\0\r\n]{1,100}|https:\/\/(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?)$/,
+    'must be "unix:///PATH" or "https://HOST:PORT"',
+  ),
+  v.check((value) => value.startsWith("unix:") || URL.canParse(value), "must name a port that there is"),
+);
+
+/* @__NO_SIDE_EFFECTS__ */
+const containerClusterOf = <const D extends "podman" | "docker">(driver: D) =>
+  v.pipe(
+    strictObject({
+      kind: v.literal("cluster"),
+      name: nameSchema,
+      driver: v.literal(driver),
+      api: engineApiSchema,
+      tls: v.optional(engineTlsSchema),
+      /** Where its published ports answer, for the orchestrator and for clients: a name or an IP address of the machine. */
+      address: v.pipe(
+        v.string(),
+        v.regex(
+          /^(?:[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:]{2,45})$/,
+          "must be a name or an IP address",
+        ),
+      ),
+      /** The agent as one file, on the orchestrator's machine: it is put into containers whose image has none. */
+      agent: v.optional(absolutePath),
+      /** Where images are pulled from with a password; the file is JSON: { username, password }. */
+      registries: v.optional(
+        v.array(
+          strictObject({
+            server: v.pipe(
+              v.string(),
+              v.regex(/^[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?$/, "must be HOST or HOST:PORT"),
+            ),
+            credentials: secretReferenceSchema,
+          }),
+        ),
+        [],
+      ),
+    }),
+    v.check(
+      ({ api, tls }) => tls === undefined || api.startsWith("https:"),
+      'must not say "tls" for a socket of this machine',
+    ),
+  );
+
+/**
+ * A place that runs placements. `process`: local processes below `directory`. `podman`, `docker`: containers, by the engine's API, which is the same for
+ * both.
+ */
+export const clusterManifestSchema = variant("driver", [
+  strictObject({
+    kind: v.literal("cluster"),
+    name: nameSchema,
+    driver: v.literal("process"),
+    directory: absolutePath,
+  }),
+  containerClusterOf("podman"),
+  containerClusterOf("docker"),
+]);
 export type ClusterManifest = v.InferOutput<typeof clusterManifestSchema>;
 
 /**
@@ -195,6 +255,8 @@ export const applicationManifestSchema = strictObject({
   storageUse: v.optional(v.picklist(["data", "lease"])),
   database: v.optional(nameSchema),
   workload: workloadSchema,
+  /** Needed on clusters that run containers; the others pass over it. */
+  container: v.optional(containerSchema),
   hook: v.optional(hookSchema, {}),
   /** What operations do about a hook that fails. */
   stop: v.optional(stopPolicySchema),

@@ -9,6 +9,7 @@ import { type BatonClient, createBatonClient } from "@baton/cli/client";
 import {
   type AccessKey,
   type ApplicationManifest,
+  type ClusterManifest,
   type Manifest,
   hookSchema,
   parseAs,
@@ -55,10 +56,20 @@ export interface HarbourOptions {
   readonly environment?: Readonly<Record<string, string>> | undefined;
   /** What the ledger's manifest says otherwise. */
   readonly changes?: Partial<ApplicationManifest> | undefined;
+  /** Instead of two clusters of local processes; whoever made them ends what is left on them. */
+  readonly elsewhere?:
+    | {
+        readonly clusters: readonly ClusterManifest[];
+        /** Where the store listens, for those clusters to reach it. */
+        readonly storeHost: string;
+        /** Before the store ends. */
+        readonly end: () => Promise<void>;
+      }
+    | undefined;
 }
 
 export async function openHarbour(options: HarbourOptions = {}): Promise<Harbour> {
-  const { fault, logLevel = "warn", environment, changes = {} } = options;
+  const { fault, logLevel = "warn", environment, changes = {}, elsewhere } = options;
   const directory = await mkdtemp(join(tmpdir(), "baton-demo-"));
   // The database's user must be able to enter when all of this runs as root.
   await chmod(directory, 0o711);
@@ -68,11 +79,12 @@ export async function openHarbour(options: HarbourOptions = {}): Promise<Harbour
   try {
     const keys = { control: newKey(), "harbor-a": newKey(), "harbor-b": newKey() };
     const storeDirectory = join(directory, "store");
-    const store = await startStore(directory, storeDirectory, keys);
+    const host = elsewhere?.storeHost ?? "127.0.0.1";
+    const store = await startStore({ directory, storeDirectory, keys, host });
     ends.push(() => store.child.stop());
 
     // After the orchestrator, which starts an agent again that it finds dead; before the store, where the applications put their last entries.
-    ends.push(() => endPlacements(clusters.map((name) => join(directory, name))));
+    ends.push(elsewhere?.end ?? (() => endPlacements(clusters.map((name) => join(directory, name)))));
 
     const port = await freePort();
     const state = join(directory, "orchestrator");
@@ -88,7 +100,8 @@ export async function openHarbour(options: HarbourOptions = {}): Promise<Harbour
 
     const token = (await readFile(join(state, "admin-token"), "utf8")).trim();
     const client = createBatonClient({ url: `http://127.0.0.1:${port}`, token });
-    for (const manifest of await writeManifests(directory, store.endpoint, keys))
+    const places = elsewhere?.clusters ?? clusters.map((name) => localCluster(directory, name));
+    for (const manifest of [...places, ...(await writeManifests(directory, store.endpoint, keys))])
       await client.apply(manifest.kind === "application" ? { ...manifest, ...changes } : manifest);
     return {
       directory,
@@ -125,11 +138,20 @@ const newKey = (): AccessKey => ({
   secretAccessKey: randomBytes(30).toString("base64url"),
 });
 
-async function startStore(
-  directory: string,
-  storeDirectory: string,
-  keys: Readonly<Record<string, AccessKey>>,
-) {
+const localCluster = (directory: string, name: ClusterName): ClusterManifest => ({
+  kind: "cluster",
+  name,
+  driver: "process",
+  directory: join(directory, name),
+});
+
+async function startStore(params: {
+  readonly directory: string;
+  readonly storeDirectory: string;
+  readonly keys: Readonly<Record<string, AccessKey>>;
+  readonly host: string;
+}) {
+  const { directory, storeDirectory, keys, host } = params;
   await mkdir(storeDirectory);
   const keysFile = join(directory, "store-keys.json");
   const allowed = Object.entries(keys).map(([name, key]) => ({
@@ -146,6 +168,8 @@ async function startStore(
       storeDirectory,
       "--keys",
       keysFile,
+      "--host",
+      host,
     ],
     logFile: join(directory, "store.log"),
     isReady: (line) => {
@@ -180,12 +204,6 @@ async function writeManifests(
   const [control, a, b] = await Promise.all(["control", ...clusters].map(secret));
   if (control === undefined || a === undefined || b === undefined) throw new Error("cannot write the keys");
   return [
-    ...clusters.map((name): Manifest => ({
-      kind: "cluster",
-      name,
-      driver: "process",
-      directory: join(directory, name),
-    })),
     {
       kind: "storage",
       name: "harbor",

@@ -1,4 +1,6 @@
 export type Config = {
+  /** Loopback, unless something else is to be reached: in a container, whatever its engine forwards from. */
+  readonly host: string;
   readonly port: number;
   readonly endpoint: string;
   readonly region: string;
@@ -31,6 +33,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   };
 
   const config: Config = {
+    host: env["LISTEN_HOST"] ?? "127.0.0.1",
     port: integer("PORT", undefined, 0, 65_535),
     endpoint: text("AWS_ENDPOINT_URL_S3"),
     region: text("AWS_REGION"),

@@ -22,7 +22,7 @@ export type Service = {
   readonly stop: () => Promise<void>;
 };
 
-/** Rebuilds the state from the bucket, then listens on loopback. Rejects with an Error fit to be shown. */
+/** Rebuilds the state from the bucket, then listens. Rejects with an Error fit to be shown. */
 export async function startService(
   config: Config,
   log: (event: string, facts: object) => void,
@@ -49,7 +49,7 @@ export async function startService(
   const isStopping = (): boolean => stopping;
   const app = createApp({ ledger, writeBehind, tryCanary: bucket.tryCanary, isStopping, startedAt });
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;
-  const port = await listen(server, config.port);
+  const port = await listen(server, config);
   const flusher = setInterval(() => {
     writeBehind.flushExpired().catch((error: unknown) => log("flush-failed", { why: String(error) }));
   }, config.flushIntervalMs);
@@ -68,10 +68,10 @@ export async function startService(
   };
 }
 
-async function listen(server: Server, port: number): Promise<number> {
-  server.listen(port, "127.0.0.1");
+async function listen(server: Server, { host, port }: Config): Promise<number> {
+  server.listen(port, host);
   await once(server, "listening").catch((cause: Error) => {
-    throw new Error(`cannot listen on 127.0.0.1:${port}: ${cause.message}`, { cause });
+    throw new Error(`cannot listen on ${host}:${port}: ${cause.message}`, { cause });
   });
   const address = server.address();
   return typeof address === "object" && address !== null ? address.port : port;

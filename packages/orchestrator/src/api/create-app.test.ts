@@ -186,13 +186,13 @@ describe("a manifest", () => {
         hook: { ...manifest.hook, graceMs: "soon", kill: 1 },
       }),
       "invalid-manifest",
-      'unknown field "replicas" (allowed: kind, name, storage, storageUse, database, workload, hook, stop, readiness, verify)',
+      'unknown field "replicas" (allowed: kind, name, storage, storageUse, database, workload, container, hook, stop, readiness, verify)',
       '"hook.graceMs"',
       '"kill"',
       "(allowed: preset, drain, quiesce, signal",
     );
     await expectProblem(put("/v1/applications/wrong", {}), "invalid-manifest", '"name"', '"storage"');
-    await expectProblem(put("/v1/clusters/wrong", manifest), "invalid-manifest", '"kind"', '"driver"');
+    await expectProblem(put("/v1/clusters/wrong", manifest), "invalid-manifest", '"driver"');
     await expectProblem(call("/v1/applications/wrong/route"), "unknown-application");
   });
 

@@ -207,6 +207,7 @@ function placementSpec(
   const { endpoint, region } = placeOn(storage, cluster);
   return {
     placement: id,
+    ...(manifest.container && { container: manifest.container }),
     agent: {
       application,
       commandKey: params.commandKey,

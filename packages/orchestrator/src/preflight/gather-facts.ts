@@ -131,7 +131,11 @@ async function seeTarget(
     const at = await open;
     if (at.inspect === undefined)
       throw new AppError("cluster-unavailable", "its driver cannot look before it places");
-    return at.inspect({ workload: manifest.workload, timeoutMs: quickMs });
+    return at.inspect({
+      workload: manifest.workload,
+      container: manifest.container,
+      timeoutMs: quickMs,
+    });
   };
   const [checked, capabilities, seenRoom, dataKey] = await Promise.all([
     check,
