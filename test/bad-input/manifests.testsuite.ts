@@ -137,6 +137,7 @@ const wrong: readonly WrongManifest[] = [
 /** Not every refusal of a manifest is one of its form. */
 const codes: Readonly<Record<string, ErrorCode>> = {
   "a storage that nobody declared is no storage for an application": "unknown-storage",
+  "an engine at which nobody answers is no cluster": "cluster-unavailable",
   "a directory in which nothing can be made is no cluster": "cluster-unavailable",
 };
 
