@@ -1,5 +1,6 @@
 import { Hono } from "hono";
 import type { Context } from "hono";
+import type { Config } from "./config.ts";
 import type { Ledger } from "./ledger.ts";
 import type { WriteBehind } from "./write-behind.ts";
 
@@ -7,12 +8,20 @@ type Deps = {
   readonly ledger: Ledger;
   readonly writeBehind: WriteBehind;
   readonly tryCanary: () => Promise<void>;
+  readonly acknowledge: Config["acknowledge"];
   readonly isStopping: () => boolean;
   readonly startedAt: Date;
 };
 
-/** The ledger's HTTP routes. An entry is acknowledged before it is durable: it is in memory and in the buffer. */
-export function createApp({ ledger, writeBehind, tryCanary, isStopping, startedAt }: Deps): Hono {
+/** The ledger's HTTP routes. Unless told otherwise an entry is acknowledged before it is durable: it is in memory and in the buffer. */
+export function createApp({
+  ledger,
+  writeBehind,
+  tryCanary,
+  acknowledge,
+  isStopping,
+  startedAt,
+}: Deps): Hono {
   const app = new Hono();
 
   app.use(async (c, next) => {
@@ -28,6 +37,14 @@ export function createApp({ ledger, writeBehind, tryCanary, isStopping, startedA
       return problem(c, 400, 'cannot add the entry: send {"id": string, "payload": string}');
     const { entry, added } = ledger.add(body.id, body.payload);
     if (added) writeBehind.push(entry);
+    if (acknowledge === "durable") {
+      // Also for an entry that is there already: the one who sent it before may have got no answer for want of the store.
+      try {
+        await writeBehind.flushAll();
+      } catch {
+        return problem(c, 503, "cannot add the entry yet: it is not in the bucket; send it again");
+      }
+    }
     return c.json({ id: entry.id, position: entry.position }, added ? 201 : 200);
   });
 

@@ -16,6 +16,11 @@ describe("readConfig", () => {
     expect(readConfig(good)).toMatchObject({ port: 8080, flushIntervalMs: 2_000, dirtyExpireMs: 750 });
   });
 
+  it("acknowledges from memory unless told otherwise", () => {
+    expect(readConfig(good).acknowledge).toBe("in-memory");
+    expect(readConfig({ ...good, ACKNOWLEDGE: "durable" }).acknowledge).toBe("durable");
+  });
+
   it("needs no key where the SDK is told where to ask for one", () => {
     expect(readConfig(good).credentials).toEqual({ accessKeyId: "key", secretAccessKey: "a-secret" });
     const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, ...rest } = good;
@@ -36,6 +41,7 @@ describe("readConfig", () => {
     [{ FLUSH_INTERVAL_MS: "-1" }, "FLUSH_INTERVAL_MS must be a whole number from 10 to 3600000"],
     [{ DIRTY_EXPIRE_MS: "soon" }, "DIRTY_EXPIRE_MS must be a whole number from 0 to 3600000"],
     [{ AWS_ENDPOINT_URL_S3: "localhost:9000" }, "AWS_ENDPOINT_URL_S3 must be an http or https URL"],
+    [{ ACKNOWLEDGE: "soon" }, 'ACKNOWLEDGE must be "in-memory" or "durable"'],
     [{ BATON_PREFIX: "ledger" }, 'BATON_PREFIX must end with "/" and not start with it'],
   ])("refuses %o", (wrong, message) => {
     expect(() => readConfig({ ...good, ...wrong })).toThrow(message);

@@ -11,6 +11,8 @@ export type Config = {
   readonly prefix: string;
   readonly flushIntervalMs: number;
   readonly dirtyExpireMs: number;
+  /** When an entry is acknowledged: once it is in memory, or only once it is in the bucket. */
+  readonly acknowledge: "in-memory" | "durable";
 };
 
 /**
@@ -32,6 +34,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     return number;
   };
 
+  const acknowledge = env["ACKNOWLEDGE"] ?? "in-memory";
+  if (acknowledge !== "in-memory" && acknowledge !== "durable")
+    faults.push('ACKNOWLEDGE must be "in-memory" or "durable"');
+
   const config: Config = {
     host: env["LISTEN_HOST"] ?? "127.0.0.1",
     port: integer("PORT", undefined, 0, 65_535),
@@ -44,6 +50,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     prefix: text("BATON_PREFIX"),
     flushIntervalMs: integer("FLUSH_INTERVAL_MS", 2_000, 10, 3_600_000),
     dirtyExpireMs: integer("DIRTY_EXPIRE_MS", 750, 0, 3_600_000),
+    acknowledge: acknowledge === "durable" ? "durable" : "in-memory",
   };
   if (config.endpoint !== "" && !/^https?:$/.test(URL.parse(config.endpoint)?.protocol ?? ""))
     faults.push("AWS_ENDPOINT_URL_S3 must be an http or https URL");

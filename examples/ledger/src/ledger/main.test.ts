@@ -115,19 +115,26 @@ async function readStats(base: string): Promise<{ entries: number; unflushed: nu
 }
 
 /** Two applications behind one route, the first ended by the signal in the middle of the load. */
-async function moveUnderLoad(signal: NodeJS.Signals): Promise<{
+async function moveUnderLoad(
+  signal: NodeJS.Signals,
+  env: Readonly<Record<string, string>> = {},
+): Promise<{
   readonly check: LedgerCheck;
   readonly overlapping: number;
   readonly unflushedBefore: number;
   readonly end: { code: unknown; ms: number };
 }> {
-  const source = await startApplication("key-a", { FLUSH_INTERVAL_MS: "300", DIRTY_EXPIRE_MS: "500" });
+  const source = await startApplication("key-a", {
+    FLUSH_INTERVAL_MS: "300",
+    DIRTY_EXPIRE_MS: "500",
+    ...env,
+  });
   let route = source.base;
   const writer = startTestWriter(async () => route);
   await until(async () => (await readStats(source.base)).flushes >= 2);
   const { unflushed: unflushedBefore } = await readStats(source.base);
   const ended = await end(source.child, signal);
-  const target = await startApplication("key-b");
+  const target = await startApplication("key-b", env);
   route = target.base;
   await until(() => writer.firstAcknowledgedBy(target.base) !== null);
   await writer.stop();
@@ -163,6 +170,13 @@ describe("ledger under load", () => {
     expect(unflushedBefore).toBeGreaterThan(50);
     expect(check.lost.length).toBeGreaterThan(50);
     expect(check.duplicated).toEqual([]);
+  });
+
+  it("loses nothing by a hard kill when it acknowledges only what is in the bucket", async () => {
+    const { check, overlapping } = await moveUnderLoad("SIGKILL", { ACKNOWLEDGE: "durable" });
+    expect(check).toMatchObject({ lost: [], duplicated: [] });
+    expect(check.acknowledged).toBeGreaterThan(10);
+    expect(overlapping).toBe(0);
   });
 
   it("writes a thousand unflushed entries before it exits", async () => {
@@ -243,6 +257,18 @@ describe("ledger", () => {
 });
 
 describe("ledger at odds with its store", () => {
+  it("acknowledges nothing that is not in the bucket, not even what it has in memory already, when told so", async () => {
+    const { base, child } = await startApplication("key-a", { ACKNOWLEDGE: "durable" });
+    const { port } = new URL(store.endpoint);
+    await store.close();
+    for (const _again of [1, 2])
+      expect(await post(base, { id: "a", payload: "one" })).toMatchObject({ status: 503 });
+    store = await startDevStore({ directory: join(directory, "store"), keys, port: Number(port) });
+    expect(await post(base, { id: "a", payload: "one" })).toMatchObject({ status: 200 });
+    expect(store.log()).toHaveLength(1);
+    expect((await end(child, "SIGTERM")).code).toBe(0);
+  });
+
   it("exits 1 when the last flush cannot be done within its deadline", async () => {
     const { base, child, output } = await startApplication("key-a");
     await post(base, { id: "a", payload: "one" });

@@ -47,7 +47,9 @@ export async function startService(
 
   let stopping = false;
   const isStopping = (): boolean => stopping;
-  const app = createApp({ ledger, writeBehind, tryCanary: bucket.tryCanary, isStopping, startedAt });
+  const { acknowledge } = config;
+  const { tryCanary } = bucket;
+  const app = createApp({ ledger, writeBehind, tryCanary, acknowledge, isStopping, startedAt });
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;
   const port = await listen(server, config);
   const flusher = setInterval(() => {

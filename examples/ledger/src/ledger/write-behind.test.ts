@@ -69,6 +69,20 @@ describe("write-behind", () => {
     expect(writeBehind.flushes()).toBe(2);
   });
 
+  it("writes what came while a flush was under way in one more", async () => {
+    const { writeBehind, attempts, clock } = start();
+    const flushes: Promise<void>[] = [];
+    for (const [at, id] of ["a", "b", "c"].entries()) {
+      clock.now = at;
+      writeBehind.push(entry(id));
+      flushes.push(writeBehind.flushAll());
+      // The first has begun before the others come.
+      if (id === "a") await Promise.resolve();
+    }
+    await Promise.all(flushes);
+    expect(attempts.map(({ body }) => body)).toEqual(["a", "b c"]);
+  });
+
   it("writes each entry once when two flushes are asked for at the same time", async () => {
     const { writeBehind, attempts } = start();
     writeBehind.push(entry("a"));

@@ -49,16 +49,17 @@ export function createWriteBehind({ putSegment, sealSegment, now, dirtyExpireMs 
   }
 
   /** One flush at a time: a second one would seal the same entries again under another key. */
-  function flush(cutoff: number): Promise<void> {
-    const mine = tail.then(() => writeUntil(cutoff));
+  function flush(cutoff: () => number): Promise<void> {
+    const mine = tail.then(() => writeUntil(cutoff()));
     tail = mine.catch(() => undefined);
     return mine;
   }
 
   return {
     push: (entry) => void buffer.push({ entry, pushedAt: now() }),
-    flushExpired: () => flush(now() - dirtyExpireMs),
-    flushAll: () => flush(now()),
+    flushExpired: () => flush(() => now() - dirtyExpireMs),
+    // Whatever came while it waited for its turn goes with it, so that many who wait share one write.
+    flushAll: () => flush(now),
     unflushed: () => buffer.length,
     flushes: () => flushes,
   };
