@@ -10,6 +10,7 @@ import {
 } from "@baton/example-ledger";
 import {
   type Harbour,
+  type HarbourOptions,
   application,
   bucket,
   clusters,
@@ -22,7 +23,6 @@ import { type Traces, traceOf } from "./course.ts";
 import { type PlacementTrace, readLeaseWrites, readPlacements } from "./receivers.ts";
 
 const serveMs = 20_000;
-const entriesPerSecond = 100;
 
 /** One migration to the other cluster, as it was seen from outside. */
 export interface Move {
@@ -39,11 +39,20 @@ export interface Journey {
   readonly harbour: Harbour;
   /** Moves it with a planted fault, and waits until it serves wherever it is then. */
   move(fault: string, seen?: (operation: Operation, harbour: Harbour) => void): Promise<Move>;
+  /** Until the writer got an answer from where the application serves now. @throws when none comes in 20 s. */
+  served(): Promise<void>;
+  /** Compares what was acknowledged so far with the bucket; for a ledger that acknowledges only what is in it. */
+  inspect(): Promise<Arrival>;
   /** Ends the writer and compares everything that was acknowledged on the way with the bucket. */
   arrive(): Promise<Arrival>;
   /** The last lines of what the orchestrator said. */
   lastWords(): Promise<string>;
   close(): Promise<void>;
+}
+
+export interface JourneyOptions extends Pick<HarbourOptions, "pauseMs"> {
+  /** What the writer sends. */
+  readonly entriesPerSecond?: number | undefined;
 }
 
 export interface Arrival {
@@ -61,17 +70,18 @@ export interface Arrival {
 export async function openJourney(
   changes: Partial<ApplicationManifest> = {},
   environment: Readonly<Record<string, string>> = {},
+  { entriesPerSecond = 100, ...options }: JourneyOptions = {},
 ): Promise<Journey> {
-  const harbour = await openHarbour({ changes, environment });
+  const harbour = await openHarbour({ ...options, changes, environment });
   try {
-    return await begin(harbour);
+    return await begin(harbour, entriesPerSecond);
   } catch (error) {
     await harbour.close();
     throw error;
   }
 }
 
-async function begin(harbour: Harbour): Promise<Journey> {
+async function begin(harbour: Harbour, entriesPerSecond: number): Promise<Journey> {
   const { client, directory } = harbour;
   const deployed = await runOperation(client, { kind: "deploy", application, to: clusters[0] });
   if (deployed.state !== "committed") throw new Error(`cannot deploy the ledger: ${String(deployed.reason)}`);
@@ -115,6 +125,10 @@ async function begin(harbour: Harbour): Promise<Journey> {
         traces: traceOf(sides, effects, leases.slice(writesBefore.length)),
       };
     },
+    async served() {
+      await untilServed(writer, recordFile, await client.route(application));
+    },
+    inspect: () => inspect(harbour, recordFile),
     async arrive() {
       await writer.stop();
       const { url } = await client.route(application);
@@ -159,8 +173,9 @@ async function inspect(harbour: Harbour, recordFile: string): Promise<Arrival> {
     const cluster = clusterOf.get(placement);
     return cluster && harbour.keys[cluster].accessKeyId;
   };
-  const stored = await readLedgerFromStore({ directory: harbour.storeDirectory, bucket, prefix, keyOf });
+  // Before the store: what is acknowledged meanwhile need not be in what was read of it.
   const acknowledgedIds = (await readRecordFile(recordFile)).map(({ id }) => id);
+  const stored = await readLedgerFromStore({ directory: harbour.storeDirectory, bucket, prefix, keyOf });
   const keys = stored.commits.map(({ key }) => key).filter((key) => key.startsWith(`${prefix}segments/`));
   return {
     ...checkLedger({ acknowledgedIds, segments: stored.segments }),

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type BatonClient, createBatonClient } from "@baton/cli/client";
+import { type ProcessIdentity, identify } from "@baton/process-tree";
 import {
   type AccessKey,
   type ApplicationManifest,
@@ -17,7 +18,8 @@ import {
 import { readFile } from "node:fs/promises";
 import { type Child, type StartParams, startChild } from "./child.ts";
 import { endPlacements } from "./end-placements.ts";
-import { type RestartOptions, superviseOrchestrator } from "./supervise-orchestrator.ts";
+import { keepRunning } from "./keep-running.ts";
+import { type RestartOptions, readDatabase, superviseOrchestrator } from "./supervise-orchestrator.ts";
 
 export const bucket = "harbor";
 export const prefix = "ledger/";
@@ -30,6 +32,9 @@ export type ClusterName = (typeof clusters)[number];
 const program = (specifier: string): string => fileURLToPath(import.meta.resolve(specifier));
 export const ledgerProgram = fileURLToPath(new URL("../ledger/main.ts", import.meta.url));
 
+/** What is there again when it dies. No agents: they come back when an operation needs them. */
+export type KeptPart = "orchestrator" | "postgres" | "store";
+
 /** The whole stage in one temporary directory: a store, an orchestrator, two clusters. */
 export interface Harbour {
   readonly directory: string;
@@ -40,6 +45,8 @@ export interface Harbour {
   /** How often the orchestrator died by SIGKILL and was started again. */
   kills(): number;
   orchestratorPid(): number;
+  /** Null where none lives just now. */
+  processOf(part: KeptPart): Promise<ProcessIdentity | null>;
   /** Stops the orchestrator in order and starts it again, with this planted fault or none; agents and applications stay. */
   restartOrchestrator(options: RestartOptions): Promise<void>;
   /** Starts a program that ends with the harbour at the latest. @throws once the harbour is closing. */
@@ -54,6 +61,8 @@ export interface HarbourOptions {
   readonly logLevel?: string | undefined;
   /** Also for the orchestrator. */
   readonly environment?: Readonly<Record<string, string>> | undefined;
+  /** How long the orchestrator or the store stays away when it died, in ms; at once unless said. */
+  readonly pauseMs?: (() => number) | undefined;
   /** What the ledger's manifest says otherwise. */
   readonly changes?: Partial<ApplicationManifest> | undefined;
   /** Instead of two clusters of local processes; whoever made them ends what is left on them. */
@@ -69,7 +78,7 @@ export interface HarbourOptions {
 }
 
 export async function openHarbour(options: HarbourOptions = {}): Promise<Harbour> {
-  const { fault, logLevel = "warn", environment, changes = {}, elsewhere } = options;
+  const { fault, logLevel = "warn", environment, changes = {}, elsewhere, pauseMs } = options;
   const directory = await mkdtemp(join(tmpdir(), "baton-demo-"));
   // The database's user must be able to enter when all of this runs as root.
   await chmod(directory, 0o711);
@@ -80,8 +89,8 @@ export async function openHarbour(options: HarbourOptions = {}): Promise<Harbour
     const keys = { control: newKey(), "harbor-a": newKey(), "harbor-b": newKey() };
     const storeDirectory = join(directory, "store");
     const host = elsewhere?.storeHost ?? "127.0.0.1";
-    const store = await startStore({ directory, storeDirectory, keys, host });
-    ends.push(() => store.child.stop());
+    const store = await startStore({ directory, storeDirectory, keys, host, pauseMs });
+    ends.push(() => store.kept.stop());
 
     // After the orchestrator, which starts an agent again that it finds dead; before the store, where the applications put their last entries.
     ends.push(elsewhere?.end ?? (() => endPlacements(clusters.map((name) => join(directory, name)))));
@@ -95,6 +104,7 @@ export async function openHarbour(options: HarbourOptions = {}): Promise<Harbour
       fault,
       logLevel,
       environment,
+      pauseMs,
     });
     ends.push(() => orchestrator.stop());
 
@@ -111,6 +121,10 @@ export async function openHarbour(options: HarbourOptions = {}): Promise<Harbour
       keys,
       kills: () => orchestrator.kills(),
       orchestratorPid: () => orchestrator.pid(),
+      processOf: async (part) =>
+        part === "postgres"
+          ? readDatabase(state)
+          : identify((part === "store" ? store.kept : orchestrator).pid()),
       restartOrchestrator: (options) => orchestrator.restart(options),
       async startProgram(params) {
         if (closed !== undefined) throw new Error("cannot start a program: the harbour is closing");
@@ -150,8 +164,9 @@ async function startStore(params: {
   readonly storeDirectory: string;
   readonly keys: Readonly<Record<string, AccessKey>>;
   readonly host: string;
+  readonly pauseMs: HarbourOptions["pauseMs"];
 }) {
-  const { directory, storeDirectory, keys, host } = params;
+  const { directory, storeDirectory, keys, host, pauseMs } = params;
   await mkdir(storeDirectory);
   const keysFile = join(directory, "store-keys.json");
   const allowed = Object.entries(keys).map(([name, key]) => ({
@@ -160,24 +175,28 @@ async function startStore(params: {
   }));
   await writeFile(keysFile, JSON.stringify({ buckets: [bucket], keys: allowed }), { mode: 0o600 });
   let endpoint = "";
-  const child = await startChild({
-    command: [
-      process.execPath,
-      program("@baton/dev-store/main"),
-      "--directory",
-      storeDirectory,
-      "--keys",
-      keysFile,
-      "--host",
-      host,
-    ],
-    logFile: join(directory, "store.log"),
-    isReady: (line) => {
-      endpoint = (JSON.parse(line) as { endpoint: string }).endpoint;
-      return true;
-    },
-  });
-  return { child, endpoint };
+  const start = (): Promise<Child> =>
+    startChild({
+      command: [
+        process.execPath,
+        program("@baton/dev-store/main"),
+        "--directory",
+        storeDirectory,
+        "--keys",
+        keysFile,
+        "--host",
+        host,
+        // Where its clients look for it, once it is known.
+        ...(endpoint === "" ? [] : ["--port", new URL(endpoint).port]),
+      ],
+      logFile: join(directory, "store.log"),
+      isReady: (line) => {
+        endpoint = (JSON.parse(line) as { endpoint: string }).endpoint;
+        return true;
+      },
+    });
+  const kept = await keepRunning({ start, pauseMs });
+  return { kept, endpoint };
 }
 
 async function freePort(): Promise<number> {

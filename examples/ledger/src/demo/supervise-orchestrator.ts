@@ -1,11 +1,11 @@
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { identify } from "@baton/process-tree";
+import { type ProcessIdentity, identify } from "@baton/process-tree";
 import { type Child, startChild } from "./child.ts";
 import { endProcess } from "./end-process.ts";
+import { type KeptProgram, keepRunning } from "./keep-running.ts";
 
-const restarts = 5;
 const databaseGraceMs = 20_000;
 
 export interface SupervisionParams {
@@ -16,6 +16,8 @@ export interface SupervisionParams {
   readonly fault: string | undefined;
   readonly logLevel: string;
   readonly environment?: Readonly<Record<string, string>> | undefined;
+  /** How long it stays away when it died. */
+  readonly pauseMs?: (() => number) | undefined;
 }
 
 /** How the next life of an orchestrator comes to be. */
@@ -39,52 +41,35 @@ export interface SupervisedOrchestrator {
   stop(): Promise<void>;
 }
 
-/** Keeps the orchestrator running as a service manager would: killed, it is started again; any other end is final. */
+/** Keeps the orchestrator running: killed, or ended because its database did, it is started again. */
 export async function superviseOrchestrator(params: SupervisionParams): Promise<SupervisedOrchestrator> {
   let kills = 0;
-  const onKill = () => {
-    kills += 1;
-  };
+  const keep = (next: SupervisionParams): Promise<KeptProgram> =>
+    keepRunning({
+      start: () => startOrchestrator(next),
+      onEnd(signal) {
+        if (signal === "SIGKILL") kills += 1;
+      },
+      pauseMs: params.pauseMs,
+    });
   let given = params.environment;
-  let supervision = await supervise(params, onKill);
+  let kept = await keep(params);
+  const stop = async (isKilled = false): Promise<void> => {
+    await kept.stop(isKilled);
+    const database = await readDatabase(params.state);
+    if (database !== null) await endProcess(database, "SIGINT", databaseGraceMs);
+  };
   return {
     kills: () => kills,
-    pid: () => supervision.pid(),
+    pid: () => kept.pid(),
     async restart({ fault, environment = given, isKilled = false, meanwhile }) {
-      await supervision.stop(isKilled);
+      await stop(isKilled);
       await rm(join(params.state, "fault-happened"), { force: true });
       await meanwhile?.();
       given = environment;
-      supervision = await supervise({ ...params, fault, environment }, onKill);
+      kept = await keep({ ...params, fault, environment });
     },
-    stop: () => supervision.stop(),
-  };
-}
-
-async function supervise(params: SupervisionParams, onKill: () => void) {
-  let stopping = false;
-  let child = await startOrchestrator(params);
-  const keepRunning = async (): Promise<void> => {
-    for (let left = restarts; left > 0 && !stopping; left -= 1) {
-      const { signal } = await child.ended;
-      if (stopping || signal !== "SIGKILL") return;
-      onKill();
-      child = await startOrchestrator(params);
-    }
-  };
-  // One that cannot be started again is missed by its clients, who say so.
-  const running = keepRunning().catch(() => undefined);
-  return {
-    pid: () => child.process.pid ?? 0,
-    async stop(isKilled = false) {
-      stopping = true;
-      if (isKilled) child.process.kill("SIGKILL");
-      await child.stop();
-      // It may have been killed a moment ago: then the next one is just starting.
-      await running;
-      await child.stop();
-      await endDatabase(join(params.state, "postgres", "data"));
-    },
+    stop: () => stop(),
   };
 }
 
@@ -103,11 +88,12 @@ function startOrchestrator(params: SupervisionParams): Promise<Child> {
   });
 }
 
-/** An orchestrator ends its database; one that was killed and did not come again left it running. */
-async function endDatabase(data: string): Promise<void> {
+/** The server of its embedded database, null where none lives. An orchestrator that was killed and did not come again left it running. */
+export async function readDatabase(state: string): Promise<ProcessIdentity | null> {
+  const data = join(state, "postgres", "data");
   const [line = ""] = (await readFile(join(data, "postmaster.pid"), "utf8").catch(() => "")).split("\n");
   const postmaster = line === "" ? null : await identify(Number(line));
-  if (postmaster === null) return;
+  if (postmaster === null) return null;
   const command = await readFile(`/proc/${postmaster.pid}/cmdline`, "utf8").catch(() => "");
-  if (command.split("\0").includes(data)) await endProcess(postmaster, "SIGINT", databaseGraceMs);
+  return command.split("\0").includes(data) ? postmaster : null;
 }
