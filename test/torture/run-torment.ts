@@ -8,7 +8,7 @@ import { findBroken, livingPlacements } from "./check.ts";
 import { goOnUntilItEnds } from "./decide.ts";
 import { pollUntil } from "./poll-until.ts";
 import { strike } from "./strike.ts";
-import { type Torment, stepsOf } from "./torment.ts";
+import type { Torment } from "./torment.ts";
 
 const reachMs = 60_000;
 const startsByHand = 3;
@@ -18,8 +18,8 @@ export interface Ending {
   readonly reason: string | null;
   /** What a person decided on the way. */
   readonly decisions: readonly string[];
-  /** Blows that met somebody. */
-  readonly met: number;
+  /** Blows that met somebody; null where the operation ended before it came to the step, as after the death of an agent in the run before. */
+  readonly met: number | null;
   /** Whether `baton start` was needed, as it is after a crash of the application. */
   readonly startedByHand: boolean;
   /** Broken promises in words; empty when all hold. */
@@ -71,16 +71,19 @@ export async function runTorment({ journey, plant, away }: Bed, torment: Torment
   };
 }
 
-/** At the step's moment the orchestrator stands still by itself, so that the first blow falls exactly there. @returns how many met somebody. */
+/**
+ * At the step's moment the orchestrator stands still by itself, so that the first blow falls exactly there. @returns how many met somebody; null when
+ * the operation ended before
+ */
 async function deliver(
   { harbour }: Journey,
-  { step, moment, cold, blows }: Torment,
+  { step, moment, blows }: Torment,
   operation: () => Operation | undefined,
   ended: AbortSignal,
-): Promise<number> {
+): Promise<number | null> {
   const reached = await pollUntil(reachMs, async () => ended.aborted || (await standsStill(harbour)), 2);
-  if (!reached || ended.aborted)
-    throw new Error(`the operation never came to ${step}:${moment} of ${stepsOf(cold).join(", ")}`);
+  if (ended.aborted) return null;
+  if (!reached) throw new Error(`the operation did not come to ${step}:${moment} in ${reachMs} ms`);
   const orchestrator = await harbour.processOf("orchestrator");
   await pollUntil(2_000, async () => operation() !== undefined);
   let met = 0;

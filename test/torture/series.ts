@@ -27,6 +27,8 @@ export interface Counts {
   /** Ended by a person's decision. */
   decided: number;
   startedByHand: number;
+  /** The operation ended before it came to the step. */
+  notReached: number;
   /** The blow met nobody, who was not there yet or not any more. */
   metNobody: number;
   broken: number;
@@ -43,6 +45,7 @@ export async function series(
     "rolled-back": 0,
     decided: 0,
     startedByHand: 0,
+    notReached: 0,
     metNobody: 0,
     broken: 0,
   };
@@ -56,25 +59,34 @@ export async function series(
     runsHere = 0;
     await closing?.close().catch((error: unknown) => say(`  cannot end the bed: ${String(error)}`));
   };
+  /** @returns null when it was interrupted. */
+  const runOnce = async (name: string, torment: Torment): Promise<Ending | "broken" | null> => {
+    if (runsHere === runsPerBed) await close();
+    bed ??= await open();
+    runsHere += 1;
+    const run = runTorment(bed, torment).catch((error: unknown) => String(error));
+    const ending = await Promise.race([run, ...interrupted]);
+    if (ending === null) return null;
+    const broken = typeof ending === "string" ? [ending] : ending.broken;
+    say(`${name}: ${inWords(torment)} → ${typeof ending === "string" ? "broken" : endInWords(ending)}`);
+    counts.runs += 1;
+    if (typeof ending !== "string") count(counts, ending);
+    if (broken.length === 0) return typeof ending === "string" ? "broken" : ending;
+    counts.broken += 1;
+    for (const line of broken) say(`  BROKEN: ${line}`);
+    say(`  the orchestrator's last words:\n${await bed.journey.lastWords()}`);
+    if (keep) say(`  kept: ${await keepStage(bed).catch(String)}`);
+    await close();
+    return "broken";
+  };
   try {
     for (const { name, torment } of cells) {
       if (signal?.aborted || performance.now() > endAt) break;
-      if (runsHere === runsPerBed) await close();
-      bed ??= await open();
-      runsHere += 1;
-      const run = runTorment(bed, torment).catch((error: unknown) => String(error));
-      const ending = await Promise.race([run, ...interrupted]);
+      let ending = await runOnce(name, torment);
+      // What stood in its way has been started anew by the way back.
+      if (ending !== null && ending !== "broken" && ending.met === null)
+        ending = await runOnce(`${name} again`, torment);
       if (ending === null) break;
-      counts.runs += 1;
-      const broken = typeof ending === "string" ? [ending] : ending.broken;
-      say(`${name}: ${inWords(torment)} → ${typeof ending === "string" ? "broken" : endInWords(ending)}`);
-      if (typeof ending !== "string") count(counts, ending);
-      if (broken.length === 0) continue;
-      counts.broken += 1;
-      for (const line of broken) say(`  BROKEN: ${line}`);
-      say(`  the orchestrator's last words:\n${await bed.journey.lastWords()}`);
-      if (keep) say(`  kept: ${await keepStage(bed)}`);
-      await close();
     }
   } finally {
     await close();
@@ -87,12 +99,13 @@ function count(counts: Counts, { state, decisions, startedByHand, met }: Ending)
   if (state === "committed" || state === "rolled-back") counts[state] += 1;
   if (decisions.length > 0) counts.decided += 1;
   if (startedByHand) counts.startedByHand += 1;
+  if (met === null) counts.notReached += 1;
   if (met === 0) counts.metNobody += 1;
 }
 
 function endInWords({ state, reason, decisions, met, startedByHand, ms }: Ending): string {
   const notes = [
-    ...(met === 0 ? ["met nobody"] : []),
+    ...(met === null ? ["ended before that step"] : met === 0 ? ["met nobody"] : []),
     ...(decisions.length === 0 ? [] : [`after ${decisions.join(", ")}`]),
     ...(startedByHand ? ["started by hand"] : []),
     ...(reason === null ? [] : [reason]),
@@ -104,7 +117,7 @@ async function keepStage({ journey }: Bed): Promise<string> {
   const kept = await mkdtemp(join(tmpdir(), "baton-torture-"));
   await cp(journey.harbour.directory, kept, {
     recursive: true,
-    filter: (path) => !path.includes("/postgres/data"),
+    filter: (path) => !path.includes("/postgres/data") && !path.endsWith(".sock"),
   });
   return kept;
 }
