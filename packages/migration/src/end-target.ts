@@ -1,4 +1,5 @@
 import {
+  type AgentStatus,
   AppError,
   type Decision,
   type Outcome,
@@ -48,6 +49,10 @@ export async function endTarget(
   }
   return { view: await knownLease(ports, signal), ended: { holder, epoch, run } };
 }
+
+/** By its agent, which saw that nothing of its last run is left. */
+export const isAtRest = ({ state }: Pick<AgentStatus, "state">): boolean =>
+  state === "stopped" || state === "crashed";
 
 export async function knownLease(
   { lease }: Pick<DeployPorts, "lease">,

@@ -1,6 +1,6 @@
 import { AppError, type Run, type StartResult, commandKey, sameRun } from "@baton/protocol";
 import type { LeaseWrite } from "@baton/storage";
-import { type UndoCtx, endTarget } from "./end-target.ts";
+import { type UndoCtx, endTarget, isAtRest } from "./end-target.ts";
 import type { DeployInput, DeployPorts, PlacementPort } from "./ports.ts";
 import type { StepContext } from "./saga.ts";
 import { soakPauseMs, soakRounds } from "./stop-times.ts";
@@ -115,9 +115,24 @@ async function assertRuns(target: PlacementPort, run: Run, signal: AbortSignal):
 
 /** The pivot. Opening the target to clients belongs to it: when it fails after the switch, it is done again. */
 export async function commit(ctx: Ctx<{ handOver: Granted; start: StartResult }>): Promise<null> {
-  const { ports, done, signal } = ctx;
+  const { ports, done } = ctx;
   await ports.records.commit(done.handOver.epoch);
   await ports.records.mark({ committedAt: ports.clock.now().toISOString() });
-  await ports.target.open({ epoch: done.handOver.epoch, run: done.start.run }, signal);
+  await openTarget(ctx);
   return null;
+}
+
+/** One that ended by itself since it was verified has no doors to open. It crashed after the move: its next start is another operation. */
+async function openTarget({
+  ports,
+  done,
+  signal,
+}: Ctx<{ handOver: Granted; start: StartResult }>): Promise<void> {
+  const { run } = done.start;
+  try {
+    await ports.target.open({ epoch: done.handOver.epoch, run }, signal);
+  } catch (error) {
+    const status = await ports.target.status(signal);
+    if (!isAtRest(status) || !sameRun(status.run, run)) throw error;
+  }
 }
