@@ -1,7 +1,7 @@
 import { AppError, commandKey, newNonce, sameRun } from "@baton/protocol";
 import { type LeaseView, type LeaseWrite, planLeaseChange } from "@baton/storage";
 import { catchUp } from "./catch-up.ts";
-import { endTarget, knownLease } from "./end-target.ts";
+import { endTarget, isAtRest, knownLease } from "./end-target.ts";
 import type { DeployInput, PlacementPort, SourcePorts, VerifiedReceipt } from "./ports.ts";
 import type { UndoContext } from "./saga.ts";
 import { type StopIntent, chooseRun, keepReceipt, stopFailure } from "./source-steps.ts";
@@ -42,7 +42,7 @@ async function planGiveBack(ctx: UndoCtx): Promise<GiveBack> {
   const earlier = givenBackBefore(await knownLease(ports, signal), ports, intent);
   if (earlier !== null) return earlier;
   const budgetMs = stopBudgetMs(input);
-  const ended = await endedStop(ports, intent, budgetMs, signal);
+  const ended = await endedStop(ctx, intent, budgetMs);
   const wasFenced = (intents["fence"] as PlannedFence | undefined)?.isNeeded === true;
   const wentOn = wasFenced || "handOver" in intents || "release" in intents;
   if (ended === null && !wentOn) return { kind: "serving" };
@@ -94,25 +94,23 @@ function givenBackBefore({ lease }: LeaseView, ports: SourcePorts, intent: StopI
 }
 
 /** The receipt of a stop that ended the application, or null when it runs and can no longer be stopped by this key. */
-async function endedStop(
-  ports: SourcePorts,
-  intent: StopIntent,
-  waitMs: number,
-  signal: AbortSignal,
-): Promise<VerifiedReceipt | null> {
+async function endedStop(ctx: UndoCtx, intent: StopIntent, waitMs: number): Promise<VerifiedReceipt | null> {
+  const { ports, signal } = ctx;
   // An attempt that was counted out may still be on its way.
   for (const key of intent.earlier) await ports.source.withdraw({ key, epoch: intent.epoch }, signal);
   const status = await ports.source.withdraw(intent, signal);
   if ((status.state === "running" || status.state === "refused") && sameRun(status.run, intent.run))
     return null;
   const verified = await ports.source.receipt({ key: intent.key, waitMs }, signal);
-  if (verified === null)
-    throw new AppError(
-      "stop-unknown",
-      `cannot take back the stop: the source is ${status.state} and gave no receipt`,
-    );
-  if (verified.receipt.outcome === "refused") return null;
-  return assertProvenEnd(verified);
+  const wasRefused = verified?.receipt.outcome === "refused";
+  if (verified !== null && !wasRefused) return assertProvenEnd(verified);
+  // The stop did not come to it, or did not end it, and it ended by itself: its agent is asked how, under a key that was not withdrawn.
+  if (isAtRest(status) && sameRun(status.run, intent.run)) return stopOnceMore(ctx, intent);
+  if (wasRefused) return null;
+  throw new AppError(
+    "stop-unknown",
+    `cannot take back the stop: the source is ${status.state} and gave no receipt`,
+  );
 }
 
 const isProvenEnd = ({ receipt: { outcome, evidenceClass } }: VerifiedReceipt): boolean =>
@@ -138,7 +136,7 @@ async function stopOnceMore(
   if (verified === null)
     throw new AppError(
       "stop-unknown",
-      "cannot take back the stop: the source was fenced and gave no receipt",
+      "cannot take back the stop: the source was asked once more and gave no receipt",
     );
   return assertProvenEnd(verified);
 }

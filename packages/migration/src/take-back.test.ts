@@ -242,6 +242,24 @@ describe("a target that is to give up", () => {
     expect(world.target.effects.burns).toBe(1);
   });
 
+  // The operation halted past its pivot, and each resumption failed the same way: its lock kept everybody from starting the application again.
+  it.each(["before", "after"] as const)(
+    "that ends by itself %s the commit is committed: who starts it again is another operation",
+    async (moment) => {
+      const world = await servingWorld();
+      const dies = at({ step: "commit", moment }, () => world.target.die());
+      expect(await migrateIn(world, dies)).toEqual({ state: "committed" });
+      expect(world.target).toMatchObject({ state: "stopped", died: true });
+      expect(world.source.state).toBe("removed");
+    },
+  );
+
+  it("that does not let clients in and lives halts the operation", async () => {
+    const world = await servingWorld();
+    world.target.open = () => Promise.reject(new AppError("wrong-state", "not now"));
+    expect(await runIn(world, noFaults)).toMatchObject({ state: "halted", reason: { code: "wrong-state" } });
+  });
+
   it("is not removed while the lease says that it runs", async () => {
     const world = createFakeWorld();
     const outage = at({ step: "start", phase: "undo", moment: "before" }, () => world.failWrites(5));
@@ -255,20 +273,59 @@ describe("a target that is to give up", () => {
 });
 
 describe("a source that is to serve again", () => {
-  it("halts the operation when it ended and nobody knows how", async () => {
+  const endsBeforeTakingBack = (world: FakeWorld): void => {
+    const beginRollback = world.progress.beginRollback.bind(world.progress);
+    world.progress.beginRollback = async (...call) => {
+      await world.source.die();
+      return beginRollback(...call);
+    };
+  };
+
+  // It halted, and neither resuming nor answering for it led anywhere: no receipt would ever come.
+  it("starts again when it ended before the stop came to it: its agent is asked once more", async () => {
     const world = await servingWorld();
     const dies = at({ step: "stop", phase: "do", moment: "before" }, () => world.source.die());
+    expect(await migrateIn(world, both(dies, failing({ step: "stop", phase: "do" })))).toMatchObject({
+      state: "rolled-back",
+    });
+    expect(world.source).toMatchObject({ state: "running", clientsLetIn: true, epoch: 2 });
+    expect(world.records.receipts.map(({ receipt }) => receipt.outcome)).toEqual(["already-stopped"]);
+  });
+
+  it("halts the operation when it ended and its agent cannot tell how", async () => {
+    const world = await servingWorld();
+    const dies = at({ step: "stop", phase: "do", moment: "before" }, () => world.source.die());
+    const withdraw = world.source.withdraw;
+    world.source.withdraw = async (...call) => ({ ...(await withdraw(...call)), state: "unknown" });
     expect(await migrateIn(world, both(dies, failing({ step: "stop", phase: "do" })))).toMatchObject({
       state: "halted",
       reason: { code: "stop-unknown" },
     });
   });
 
-  it("halts the operation when it refused the stop and ended afterwards", async () => {
+  it("starts again when it refused the stop and ended while that was taken back", async () => {
     const world = await servingWorld();
     world.source.stopManner = "refused";
     const dies = at({ step: "stop", phase: "undo", moment: "before" }, () => world.source.die());
-    expect(await migrateIn(world, dies)).toMatchObject({ state: "halted", reason: { code: "wrong-state" } });
+    expect(await migrateIn(world, dies)).toMatchObject({ state: "rolled-back" });
+    expect(world.source).toMatchObject({ state: "running", clientsLetIn: true, epoch: 2 });
+  });
+
+  it("halts the operation when it refused the stop, ended, and its agent cannot tell how", async () => {
+    const world = await servingWorld();
+    world.source.stopManner = "refused";
+    endsBeforeTakingBack(world);
+    const withdraw = world.source.withdraw;
+    world.source.withdraw = async (...call) => ({ ...(await withdraw(...call)), state: "unknown" });
+    expect(await migrateIn(world)).toMatchObject({ state: "halted", reason: { code: "wrong-state" } });
+  });
+
+  it("starts again when it refused the stop and ended before that was taken back", async () => {
+    const world = await servingWorld();
+    world.source.stopManner = "refused";
+    endsBeforeTakingBack(world);
+    expect(await migrateIn(world)).toMatchObject({ state: "rolled-back" });
+    expect(world.source).toMatchObject({ state: "running", clientsLetIn: true, epoch: 2 });
   });
 
   it("is left as it is when it ended before the stop", async () => {
