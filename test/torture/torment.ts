@@ -45,14 +45,25 @@ const seedsPerMoment = 10;
 export const stepsOf = (cold: boolean): readonly string[] =>
   (cold ? migrateCold : migrate).steps.map(({ name }) => name);
 
-/** Each victim killed at each step, before the step's effect. */
+/** Who can be there before a step's effect; that of the steps around it decides the rest. */
+function presentAt(step: string, cold: boolean): readonly Victim[] {
+  const steps = stepsOf(cold);
+  const isAfter = (other: string): boolean => steps.indexOf(step) > steps.indexOf(other);
+  return victims.filter((victim) => {
+    if (victim === "source application") return !isAfter("stop");
+    if (victim === "target agent") return isAfter("prepare");
+    return victim !== "target application" || isAfter("start");
+  });
+}
+
+/** Each victim killed at each step where it is, before the step's effect. */
 export function matrix(wanted: Wanted = {}): readonly Torment[] {
   return [false, true]
     .filter((cold) => wanted.cold === undefined || wanted.cold === cold)
     .flatMap((cold) => stepsOf(cold).map((step) => ({ cold, step })))
     .filter(({ step }) => wanted.step === undefined || wanted.step === step)
     .flatMap((where) =>
-      victims
+      presentAt(where.step, where.cold)
         .filter((victim) => wanted.victim === undefined || wanted.victim === victim)
         .map((victim) => ({
           ...where,
@@ -70,8 +81,8 @@ export function tormentOf(seed: number, wanted: Wanted = {}): Torment {
   const moment = shared.pick(["before", "after"] as const);
   const random = createRandom(seed + 0x7047);
   const cold = random.chance(0.4);
-  const first = blowOf(random, random.chance(0.5) ? 0 : 400);
-  const blows = random.chance(0.3) ? [first, blowOf(random, 3_000)] : [first];
+  const first = blowOf(random, random.chance(0.5) ? 0 : 400, presentAt(step, cold));
+  const blows = random.chance(0.3) ? [first, blowOf(random, 3_000, victims)] : [first];
   const awayMs = random.chance(0.5) ? 0 : random.between(0, 4_000);
   return {
     cold: wanted.cold ?? cold,
@@ -82,10 +93,10 @@ export function tormentOf(seed: number, wanted: Wanted = {}): Torment {
   };
 }
 
-function blowOf(random: Random, withinMs: number): Blow {
+function blowOf(random: Random, withinMs: number, among: readonly Victim[]): Blow {
   const how = random.chance(0.75) ? ("kill" as const) : ("pause" as const);
   return {
-    victim: random.pick(victims),
+    victim: random.pick(among),
     how,
     afterMs: random.between(0, withinMs),
     pauseMs: how === "kill" ? 0 : random.between(50, 8_000),
