@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 
 const module = new URL("compile-cache.ts", import.meta.url).href;
+const other = new URL("interruption.ts", import.meta.url).href;
 
 /** What a process that keeps what it compiles leaves in a state directory of that mode. */
 async function leftBehind(mode: number | null): Promise<readonly string[]> {
@@ -13,7 +14,7 @@ async function leftBehind(mode: number | null): Promise<readonly string[]> {
   const state = mode === null ? join(parent, "none") : parent;
   if (mode !== null) await chmod(state, mode);
   const program = `import { keepCompiled, writeCompiled } from ${JSON.stringify(module)};
-    keepCompiled(${JSON.stringify(state)}); await import(${JSON.stringify(import.meta.resolve("valibot"))}); writeCompiled();`;
+    keepCompiled(${JSON.stringify(state)}); await import(${JSON.stringify(other)}); writeCompiled();`;
   const { status } = spawnSync(process.execPath, ["--input-type=module", "--eval", program]);
   expect(status).toBe(0);
   return (await readdir(parent, { recursive: true })).filter((name) => name.startsWith("compile-cache/"));

@@ -76,6 +76,16 @@ describe("a halt", () => {
     ]);
   });
 
+  it("that ended its life is decided anew, though the one before it was decided", async () => {
+    const id = await open();
+    await bed.operations.halt(id, 1, "stuck");
+    await decide(id, "resume");
+    await bed.operations.goOn(id);
+    await bed.operations.end(id, { state: "halted", reason });
+    expect(await decide(id, "resume")).toMatchObject({ decision: { kind: "resume" } });
+    await expect(decide(id, "resume")).rejects.toMatchObject({ code: "not-halted" });
+  });
+
   it("past the pivot can be resumed only", async () => {
     const id = await open();
     await bed.operations.commit(id, 2);

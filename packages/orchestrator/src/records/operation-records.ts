@@ -308,6 +308,8 @@ export class OperationRecords {
         .set({
           state: end.state,
           halted_from: sql<null>`case when ${end.state} = 'halted' then state end`,
+          // What was decided was about another halt.
+          decided_halt: 0,
           reason: end.state === "committed" ? null : end.reason.detail,
           ended_at: sql<Date>`coalesce(ended_at, clock_timestamp())`,
           epoch_after: sql<number>`(select epoch from applications where name = operations.application)`,
