@@ -1,11 +1,11 @@
-import { fenceSource } from "./fence-step.ts";
+import { type Fenced, fenceSource } from "./fence-step.ts";
 import type { SourcePorts } from "./ports.ts";
 
 /** The fence, and then all that the source wrote at the endpoint that the target reads from. */
-export async function fenceAndCatchUp(ctx: Parameters<typeof fenceSource>[0]): Promise<null> {
-  await fenceSource(ctx);
+export async function fenceAndCatchUp(ctx: Parameters<typeof fenceSource>[0]): Promise<Fenced> {
+  const fenced = await fenceSource(ctx);
   await catchUp(ctx.ports, "source", ctx.signal);
-  return null;
+  return fenced;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { AppError, type FenceRecord } from "@baton/protocol";
+import { AppError, type FenceRecord, type Run } from "@baton/protocol";
 import { type HandoverDecision, type HandoverEvidence, decideHandover } from "./handover-table.ts";
 import type { DeployInput, FencePort, SourcePorts } from "./ports.ts";
 import type { StepContext } from "./saga.ts";
@@ -11,6 +11,17 @@ type Witnessed = HandoverEvidence["witness"];
 /** Whether the source's key is to be taken away; its doors were seen open then. */
 export interface PlannedFence {
   readonly isNeeded: boolean;
+  /** The run that the lease names where there is no receipt, read before anybody looks what lives. Journals of earlier versions have none. */
+  readonly run?: Run | null | undefined;
+}
+
+/** What may pass on from here. */
+export interface Fenced {
+  /**
+   * Neither a receipt nor a fence covers it: somebody answers for this run and those before it, never for one that starts later. Null: the receipt's
+   * run, or every run of what was fenced.
+   */
+  readonly answeredFor: PlannedFence["run"];
 }
 
 /** On top of the store's settle time: every endpoint must refuse, and what had begun before must have ended. */
@@ -19,24 +30,26 @@ export const fenceMs = (input: DeployInput): number => patientMs(input) + fenceR
 
 /** Written down before anything is disabled: a key that is refused afterwards proves something only if it was let in before. */
 export async function planFence(ctx: Ctx): Promise<PlannedFence> {
-  const { fence } = ctx.ports;
+  const { lease, fence } = ctx.ports;
+  const { jws, receipt } = ctx.done.stop;
+  const run = jws === null ? (await lease.read(ctx.signal))?.lease.run : receipt.run;
   // Without one there is nothing to plan, and the witness is asked while the store settles.
-  if (fence === null) return { isNeeded: false };
+  if (fence === null) return { isNeeded: false, run };
   const witness = await lookFromOutside(ctx);
-  if (decide(ctx, { witness, override: null }).kind === "pass") return { isNeeded: false };
+  if (decide(ctx, { witness, override: null }).kind === "pass") return { isNeeded: false, run };
   assertPasses(ctx, decide(ctx, { witness, fence: "credentials" }), witness);
   try {
-    await fence.assertOpen(ctx.done.stop.receipt, ctx.signal);
+    await fence.assertOpen(receipt, ctx.signal);
   } catch (error) {
     if (ctx.override === null) throw error;
-    return { isNeeded: false };
+    return { isNeeded: false, run };
   }
-  return { isNeeded: true };
+  return { isNeeded: true, run };
 }
 
 /** By the handover table, with the store's settle time; there is no other way past this step. */
-export async function fenceSource(ctx: Ctx<PlannedFence>): Promise<null> {
-  const { input, ports, intent, signal } = ctx;
+export async function fenceSource(ctx: Ctx<PlannedFence>): Promise<Fenced> {
+  const { input, ports, done, intent, signal } = ctx;
   const { fence: keys } = ports;
   const record = intent.isNeeded && keys !== null ? await takeKeyAway(ctx, keys) : null;
   const [witness] = await Promise.all([
@@ -47,7 +60,7 @@ export async function fenceSource(ctx: Ctx<PlannedFence>): Promise<null> {
   const possibleLoss = assertPasses(ctx, decide(ctx, { witness, fence }), witness);
   if (record !== null || possibleLoss) await ports.records.saveFence(record, possibleLoss);
   await ports.records.mark({ fencedAt: ports.clock.now().toISOString() });
-  return null;
+  return { answeredFor: record === null && done.stop.jws === null ? intent.run : null };
 }
 
 /** Null where it could not be proven and somebody answers for what a fence would have shown. */

@@ -1,4 +1,4 @@
-import { AppError, commandKey, newNonce, sameRun } from "@baton/protocol";
+import { AppError, commandKey, newNonce } from "@baton/protocol";
 import { type LeaseView, type LeaseWrite, planLeaseChange } from "@baton/storage";
 import { catchUp } from "./catch-up.ts";
 import { endTarget, isAtRest, knownLease } from "./end-target.ts";
@@ -42,12 +42,13 @@ async function planGiveBack(ctx: UndoCtx): Promise<GiveBack> {
   const earlier = givenBackBefore(await knownLease(ports, signal), ports, intent);
   if (earlier !== null) return earlier;
   const budgetMs = stopBudgetMs(input);
-  const ended = await endedStop(ctx, intent, budgetMs);
+  const found = await endedStop(ctx, intent, budgetMs);
+  const ended = "receipt" in found ? found : null;
   const wasFenced = (intents["fence"] as PlannedFence | undefined)?.isNeeded === true;
   const wentOn = wasFenced || "handOver" in intents || "release" in intents;
   if (ended === null && !wentOn) return { kind: "serving" };
   // It was given up for lost and is there after all, with a key that was taken away and perhaps without the lease.
-  const stopped = ended ?? (await stopOnceMore(ctx, intent));
+  const stopped = "receipt" in found ? found : await stopOnceMore(ctx, found);
   // The stop may have ended only now: its receipt belongs to the operation all the same.
   await keepReceipt(ports, stopped);
   // A start beside a process that the agent did not see would be a second writer in one placement (safety rule 5).
@@ -93,20 +94,28 @@ function givenBackBefore({ lease }: LeaseView, ports: SourcePorts, intent: StopI
   return lease.state === "running" ? { kind: "serving" } : null;
 }
 
-/** The receipt of a stop that ended the application, or null when it runs and can no longer be stopped by this key. */
-async function endedStop(ctx: UndoCtx, intent: StopIntent, waitMs: number): Promise<VerifiedReceipt | null> {
+type Tenant = Pick<StopIntent, "run" | "epoch">;
+
+/** The receipt of a stop that ended the application, or what runs and can no longer be stopped by this key. */
+async function endedStop(
+  ctx: UndoCtx,
+  intent: StopIntent,
+  waitMs: number,
+): Promise<VerifiedReceipt | Tenant> {
   const { ports, signal } = ctx;
   // An attempt that was counted out may still be on its way.
   for (const key of intent.earlier) await ports.source.withdraw({ key, epoch: intent.epoch }, signal);
   const status = await ports.source.withdraw(intent, signal);
-  if ((status.state === "running" || status.state === "refused") && sameRun(status.run, intent.run))
-    return null;
+  const { epoch } = intent;
+  // Also one that followed in its slot (rule 2): what was asked to stop ended by itself, or with its machine.
+  const run = status.epoch === epoch && status.run?.placement === intent.run.placement ? status.run : null;
+  if (run !== null && (status.state === "running" || status.state === "refused")) return { run, epoch };
   const verified = await ports.source.receipt({ key: intent.key, waitMs }, signal);
   const wasRefused = verified?.receipt.outcome === "refused";
   if (verified !== null && !wasRefused) return assertProvenEnd(verified);
   // The stop did not come to it, or did not end it, and it ended by itself: its agent is asked how, under a key that was not withdrawn.
-  if (isAtRest(status) && sameRun(status.run, intent.run)) return stopOnceMore(ctx, intent);
-  if (wasRefused) return null;
+  if (isAtRest(status) && run !== null) return stopOnceMore(ctx, { run, epoch });
+  if (wasRefused) return intent;
   throw new AppError(
     "stop-unknown",
     `cannot take back the stop: the source is ${status.state} and gave no receipt`,
@@ -127,7 +136,7 @@ function assertProvenEnd(verified: VerifiedReceipt): VerifiedReceipt {
 
 async function stopOnceMore(
   { operation, input, ports, signal }: UndoCtx,
-  { run, epoch }: StopIntent,
+  { run, epoch }: Tenant,
 ): Promise<VerifiedReceipt> {
   const key = commandKey({ operation, step: "stop-source", attempt: 1, run });
   const deadlineMs = stopBudgetMs(input);

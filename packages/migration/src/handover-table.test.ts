@@ -60,7 +60,7 @@ const rows: readonly {
   {
     row: "unknown: an override",
     about: ({ evidenceClass }) => evidenceClass === "unknown",
-    needs: ({ override }) => override !== null,
+    needs: ({ override, witness, fence }) => override !== null && (witness !== "running" || fence !== null),
     possibleLoss: true,
   },
   {

@@ -37,7 +37,9 @@ export function decideHandover(evidence: HandoverEvidence): HandoverDecision {
   }
   // A fence holds against whoever lives; what it had in memory is lost with it.
   if (fence !== null && strategy === "failover") return pass(true);
-  if (evidenceClass === "unknown" && override !== null) return pass(true);
+  // What nobody can see somebody can answer for; what is seen running is known, and only a fence holds against it.
+  if (evidenceClass === "unknown" && override !== null && (witness !== "running" || fence !== null))
+    return pass(true);
 
   const needsFailover = fence === null ? "a fence and the strategy failover" : "the strategy failover";
   if (witness === "running")

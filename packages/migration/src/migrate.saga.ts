@@ -8,7 +8,7 @@
 import { AppError, isAppError, newNonce } from "@baton/protocol";
 import { planLeaseChange } from "@baton/storage";
 import { fenceAndCatchUp } from "./catch-up.ts";
-import { fenceMs, planFence } from "./fence-step.ts";
+import { type Fenced, fenceMs, planFence } from "./fence-step.ts";
 import { type GiveBack, giveBack, stopAndGiveBack } from "./give-back.ts";
 import type { DeployInput, MigratePorts } from "./ports.ts";
 import { preflight } from "./preflight-step.ts";
@@ -75,12 +75,13 @@ async function planHandOver({
   ports,
   done,
   signal,
-}: Ctx<{ stop: SourceEnd }>): Promise<PlannedGrant> {
+}: Ctx<{ stop: SourceEnd; fence: Fenced | null }>): Promise<PlannedGrant> {
   const { placement, epoch: lastEpoch, run: lastRun } = done.stop.receipt;
   const grant = newNonce();
   const current = await ports.lease.read(signal);
-  // Without a receipt nobody knows whether the source started again in its slot: what was fenced, or answered for, is every run of its epoch.
-  const run = done.stop.jws === null && current !== null ? current.lease.run : lastRun;
+  // Without a receipt nobody knows whether the source started again in its slot: what was fenced is every run of its epoch.
+  const lastSeen = done.fence?.answeredFor ?? current?.lease.run ?? lastRun;
+  const run = done.stop.jws === null ? lastSeen : lastRun;
   const write = planLeaseChange({
     current,
     change: {

@@ -27,7 +27,7 @@ export interface FakePlacementParams {
   readonly onRunning: (placement: string, running: boolean) => void;
 }
 
-type AgentChange = Extract<LeaseChange, { readonly kind: "run" | "renew" | "stop" | "burn" }>;
+type AgentChange = Extract<LeaseChange, { readonly kind: "run" | "restart" | "renew" | "stop" | "burn" }>;
 type Fields<C> = C extends AgentChange ? Omit<C, "owner" | "holder"> : never;
 
 /** An agent and its cluster in memory: the agent's rules on grants, runs, keys and epochs, and the real lease code on the given store. */
@@ -185,6 +185,23 @@ export class FakePlacement implements PlacementPort {
     this.lostWrites ||= this.clientsLetIn;
     this.#setRunning(false);
     await this.#endOnLease(this.run, this.epoch);
+  };
+
+  /** Its machine loses power, and says nothing any more. */
+  losePower = (): void => {
+    this.isAway = true;
+    this.#setRunning(false);
+  };
+
+  /** Its machine is back, and the application starts again in its slot. */
+  restart = async (): Promise<void> => {
+    const from = this.run as Run;
+    this.isAway = false;
+    const run = { ...from, counter: this.effects.execs + 1 };
+    await this.#change({ kind: "restart", epoch: this.epoch, from, run });
+    this.run = run;
+    this.effects.execs += 1;
+    this.#setRunning(true);
   };
 
   #assertThere(): void {
