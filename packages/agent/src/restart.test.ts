@@ -100,6 +100,20 @@ describe("an agent that starts again", () => {
     },
   );
 
+  it("is opened also in the moment between the death of the application and its next start in its slot", async () => {
+    bed = await createBed({ config: { slot: "pod-1/app", start: "immediately", afterExit: "exit" } });
+    const { run, epoch } = await bed.run();
+    for (const { pid } of await bed.processes()) process.kill(pid, "SIGKILL");
+    await until("its end is seen", async () => (await bed.status()).state === "crashed");
+    const command = { kind: "open", operation: bed.operation, run } as const;
+    expect((await bed.post("/v1/open", await bed.sign(command, epoch))).status).toBe(200);
+    expect(await bed.status()).toMatchObject({ open: false });
+    await bed.agent.close();
+    await bed.begin();
+    await until("its next run", async () => (await bed.status()).state === "running");
+    expect(await bed.status()).toMatchObject({ open: true, ready: true });
+  });
+
   it("sees an adopted application end", async () => {
     bed = await createBed();
     await bed.run();

@@ -254,10 +254,28 @@ describe("a target that is to give up", () => {
     },
   );
 
+  it("that started again in its slot before the commit is opened all the same", async () => {
+    const world = await servingWorld();
+    const restarts = at({ step: "commit", moment: "before" }, async () => {
+      world.target.losePower();
+      await world.target.restart();
+    });
+    expect(await migrateIn(world, restarts)).toEqual({ state: "committed" });
+    expect(world.target).toMatchObject({ state: "running", clientsLetIn: true });
+  });
+
   it("that does not let clients in and lives halts the operation", async () => {
     const world = await servingWorld();
     world.target.open = () => Promise.reject(new AppError("wrong-state", "not now"));
     expect(await runIn(world, noFaults)).toMatchObject({ state: "halted", reason: { code: "wrong-state" } });
+  });
+
+  it("that knows of no run any more halts the operation: nobody knows what it is", async () => {
+    const world = await servingWorld();
+    const forgets = at({ step: "commit", moment: "before" }, () => {
+      world.target.run = null;
+    });
+    expect(await runIn(world, forgets)).toMatchObject({ state: "halted", reason: { code: "wrong-state" } });
   });
 
   it("is not removed while the lease says that it runs", async () => {

@@ -122,17 +122,24 @@ export async function commit(ctx: Ctx<{ handOver: Granted; start: StartResult }>
   return null;
 }
 
-/** One that ended by itself since it was verified has no doors to open. It crashed after the move: its next start is another operation. */
+/**
+ * One that ended by itself since it was verified has crashed after the move. What followed in its slot is opened in its place; where nothing did, the next
+ * start is another operation.
+ */
 async function openTarget({
   ports,
   done,
   signal,
 }: Ctx<{ handOver: Granted; start: StartResult }>): Promise<void> {
+  const { target } = ports;
+  const { epoch } = done.handOver;
   const { run } = done.start;
   try {
-    await ports.target.open({ epoch: done.handOver.epoch, run }, signal);
+    await target.open({ epoch, run }, signal);
   } catch (error) {
-    const status = await ports.target.status(signal);
-    if (!isAtRest(status) || !sameRun(status.run, run)) throw error;
+    const now = await target.status(signal);
+    if (now.run === null || now.epoch !== epoch) throw error;
+    if (now.state === "running" && !sameRun(now.run, run)) await target.open({ epoch, run: now.run }, signal);
+    else if (!isAtRest(now)) throw error;
   }
 }
