@@ -129,9 +129,8 @@ export function admitWithdraw(facts: Facts, verified: WithdrawCommand): Facts {
 export function admitOpen(facts: Facts, state: AgentState, verified: OpenCommand): Facts {
   const run = currentRun(facts, verified, "open");
   if (!sameRun(run.run, verified.command.run)) throw anotherRun("open");
-  // What ended by itself in that very moment is followed by another run in its slot, with the same doors.
-  const isFollowed = state === "crashed" && run.endedBy === "itself";
-  if (state !== "running" && state !== "refused" && !isFollowed)
+  // What ended by itself in that very moment may be followed by another run in its slot, with the same doors; a stop closes them as it ends.
+  if (!["running", "refused", "verifying", "crashed"].includes(state))
     throw new AppError(
       "wrong-state",
       `cannot open: the agent is ${state}; only a running application can be opened`,
