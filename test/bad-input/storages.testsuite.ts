@@ -183,10 +183,12 @@ export function testStorages(at: () => Stage): void {
     };
     const remove = async (): Promise<void> => {
       const { annex, baton } = at();
-      const written = annex.log().length;
+      // A probe that is due may be at work meanwhile, in its own corner.
+      const written = () => annex.log().filter(({ key }) => !/\.baton[/-]probe/.test(key)).length;
+      const before = written();
       expect((await baton(["storage", "remove", "quay"])).status).toBe(0);
       // Neither its objects nor anything else in the bucket.
-      expect(annex.log()).toHaveLength(written);
+      expect(written()).toBe(before);
       expectProblem(await at().api("GET", "/v1/storages/quay"), "unknown-storage");
     };
 
