@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { type Stats, statSync } from "node:fs";
 import { enableCompileCache, flushCompileCache } from "node:module";
 import { join } from "node:path";
 
@@ -9,8 +9,14 @@ const writableByOthers = 0o022;
  * can write to, since it is code; and not in one that is yet to be made.
  */
 export function keepCompiled(stateDirectory: string): void {
-  const seen = statSync(stateDirectory, { throwIfNoEntry: false });
-  if (seen?.isDirectory() !== true || seen.uid !== process.getuid?.()) return;
+  let seen: Stats;
+  try {
+    seen = statSync(stateDirectory);
+  } catch {
+    // Whoever opens it says what is wrong with it, in words.
+    return;
+  }
+  if (!seen.isDirectory() || seen.uid !== process.getuid?.()) return;
   if ((seen.mode & writableByOthers) === 0) enableCompileCache(join(stateDirectory, "compile-cache"));
 }
 
