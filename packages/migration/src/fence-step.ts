@@ -11,7 +11,10 @@ type Witnessed = HandoverEvidence["witness"];
 /** Whether the source's key is to be taken away; its doors were seen open then. */
 export interface PlannedFence {
   readonly isNeeded: boolean;
-  /** The run that the lease names where there is no receipt, read before anybody looks what lives. Journals of earlier versions have none. */
+  /**
+   * Where there is no receipt, the run that the lease names before anybody looks what lives, or which was to be stopped. Journals of earlier versions may
+   * have none.
+   */
   readonly run?: Run | null | undefined;
 }
 
@@ -32,7 +35,8 @@ export const fenceMs = (input: DeployInput): number => patientMs(input) + fenceR
 export async function planFence(ctx: Ctx): Promise<PlannedFence> {
   const { lease, fence } = ctx.ports;
   const { jws, receipt } = ctx.done.stop;
-  const run = jws === null ? (await lease.read(ctx.signal))?.lease.run : receipt.run;
+  const named = jws === null ? (await lease.read(ctx.signal))?.lease.run : receipt.run;
+  const run = named ?? receipt.run;
   // Without one there is nothing to plan, and the witness is asked while the store settles.
   if (fence === null) return { isNeeded: false, run };
   const witness = await lookFromOutside(ctx);

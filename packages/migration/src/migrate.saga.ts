@@ -80,8 +80,8 @@ async function planHandOver({
   const grant = newNonce();
   const current = await ports.lease.read(signal);
   // Without a receipt nobody knows whether the source started again in its slot: what was fenced is every run of its epoch.
-  const lastSeen = done.fence?.answeredFor ?? current?.lease.run ?? lastRun;
-  const run = done.stop.jws === null ? lastSeen : lastRun;
+  const isFenced = done.stop.jws === null && done.fence?.answeredFor === null;
+  const run = (isFenced ? current?.lease.run : done.fence?.answeredFor) ?? lastRun;
   const write = planLeaseChange({
     current,
     change: {

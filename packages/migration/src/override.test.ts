@@ -38,6 +38,22 @@ it.each([migrate, migrateCold])(
   },
 );
 
+it("does not pass on a run that the lease did not name yet when the fence began", async () => {
+  const { world, params } = await answeredFor(migrate);
+  const lease = { ...world.ports.lease };
+  world.ports.lease.read = async (...args) => {
+    const view = await lease.read(...args);
+    return view && { ...view, lease: { ...view.lease, run: null } };
+  };
+  const comesBack = at({ step: "fence", phase: "do", moment: "after" }, async () => {
+    Object.assign(world.ports.lease, lease);
+    await world.source.restart();
+  });
+  const { end } = await runInWorld({ ...params, faults: comesBack });
+  expect(end).toMatchObject({ state: "rolled-back", reason: { code: "lease-mismatch" } });
+  expectPromises(world, end);
+});
+
 it("does not pass on what the cluster sees running", async () => {
   const { world, params } = await answeredFor(migrate);
   await world.source.restart();
