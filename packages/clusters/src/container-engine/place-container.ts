@@ -17,6 +17,7 @@ import {
 import { type ContainerUser, type Registry, ensureImage, findImage, userOf } from "./images.ts";
 import { allLabelsOf, digestOf, isMadeFrom, namesOf } from "./names.ts";
 import { reachAgent } from "./reach-agent.ts";
+import { readLog } from "./read-log.ts";
 
 /** Below the kernel's ephemeral range (32768), so that no outgoing connection takes a port. */
 const firstPort = 20_000;
@@ -269,23 +270,4 @@ async function lastWords(
 ): Promise<string> {
   const log = await readLog({ engine, name }, id, "5", signal);
   return log.trim().split("\n").at(-1)?.slice(0, 300) ?? "";
-}
-
-/** Of the container: frames of a stream's number, three zeros, a length, and text. */
-export async function readLog(
-  { engine, name }: Place,
-  id: string,
-  tail: string,
-  signal: AbortSignal,
-): Promise<string> {
-  const query = { stdout: "true", stderr: "true", tail };
-  const what = `read the log of container ${id.slice(0, 12)} on ${name}`;
-  const { bytes } = await engine.call({ method: "GET", path: `/containers/${id}/logs`, query, what, signal });
-  const parts: string[] = [];
-  for (let at = 0; at + 8 <= bytes.length;) {
-    const length = bytes.readUInt32BE(at + 4);
-    parts.push(bytes.toString("utf8", at + 8, at + 8 + length));
-    at += 8 + length;
-  }
-  return parts.join("");
 }

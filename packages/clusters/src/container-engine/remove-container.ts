@@ -3,7 +3,7 @@ import { type Deadline, pollUntil } from "../deadline.ts";
 import { stateDirectory } from "./agent-files.ts";
 import { type FoundContainer, type Place, ensureVolume, findContainer } from "./containers.ts";
 import { namesOf } from "./names.ts";
-import { readLog } from "./place-container.ts";
+import { readLog } from "./read-log.ts";
 import { writeTar } from "./tar.ts";
 import { witnessContainer } from "./witness-container.ts";
 
