@@ -47,7 +47,9 @@ export function finalBreach(world: {
   if (there === null) return `P3: ${what} ${aim.placement} is gone`;
   if (!aim.isServing) return null;
   const run = there.runs.at(-1);
-  if (run?.isAlive !== true) return there.wasKilled ? null : `P3: ${what} ${aim.placement} does not run`;
+  // A child that its stop left behind serves nobody.
+  const runs = run?.isAlive === true && run.exit === null;
+  if (!runs) return there.wasKilled ? null : `P3: ${what} ${aim.placement} does not run`;
   if (!run.isOpen) return `P3: ${what} ${aim.placement} lets no client in`;
   if (lease?.holder !== aim.placement || !sameRun(lease.run, run.run))
     return `P1: ${what} the lease does not name it`;
