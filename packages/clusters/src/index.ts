@@ -5,3 +5,5 @@ export { openProcessCluster } from "./process/process-cluster.ts";
 export type { ProcessClusterOptions } from "./process/process-cluster.ts";
 export { openContainerCluster } from "./container-engine/container-cluster.ts";
 export type { ContainerClusterOptions } from "./container-engine/container-cluster.ts";
+export { openKubeClient } from "./kubernetes/kube-client.ts";
+export type { KubeAccess, KubeClient, KubeKind, KubeObject, KubeOwner } from "./kubernetes/kube-client.ts";
