@@ -4,6 +4,7 @@ import type {
   ApplicationManifest,
   ContainerManifest,
 } from "@baton/protocol";
+import type { ClusterSurvey } from "./cluster-survey.ts";
 
 export type Workload = ApplicationManifest["workload"];
 
@@ -68,6 +69,19 @@ export interface Cluster {
     readonly container?: ContainerManifest | undefined;
     readonly timeoutMs: number;
   }): Promise<ClusterRoom>;
+
+  /**
+   * Looks at who else acts on what the application is made of, at what that names, and at what may be done here; changes nothing. What could not be seen is
+   * said in the survey. A driver whose placements are seen by nobody else has none.
+   */
+  survey?(params: {
+    readonly application: ApplicationManifest;
+    /** The one that is here; null where none is yet. */
+    readonly placement: string | null;
+    /** Of the digests: the same for surveys that are compared, and never kept. */
+    readonly salt: Uint8Array;
+    readonly timeoutMs: number;
+  }): Promise<ClusterSurvey>;
 
   /**
    * Makes sure that the placement exists, held, and that its agent is up; starts a dead agent again on its old state. Idempotent: the same

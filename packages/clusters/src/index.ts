@@ -1,6 +1,7 @@
 export { canonicalJson } from "./canonical-json.ts";
 export type { Cluster, ClusterCapabilities, ClusterRoom, PlacedAgent } from "./cluster.port.ts";
 export type { PlacementSpec, Witness } from "./cluster.port.ts";
+export type { ClusterSurvey, InfluenceKind, SurveyedReference } from "./cluster-survey.ts";
 export { openProcessCluster } from "./process/process-cluster.ts";
 export type { ProcessClusterOptions } from "./process/process-cluster.ts";
 export { openContainerCluster } from "./container-engine/container-cluster.ts";

@@ -2,7 +2,7 @@ import { AppError, type Plan } from "@baton/protocol";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type BucketServer, startBucketServer } from "./fixtures/bucket-server.ts";
-import { createPreflightParams } from "./fixtures/preflight-params.ts";
+import { createPreflightParams, openFineCluster } from "./fixtures/preflight-params.ts";
 import {
   type RecordsBed,
   applicationManifest,
@@ -63,6 +63,35 @@ describe("a plan", () => {
       "there is no agent here",
     );
     expect(await countOperations(application)).toBe(1);
+  });
+
+  it("tells of what surrounds a workload on both sides, by digests that are of this look only", async () => {
+    const asked: { readonly placement: string | null; readonly salt: string }[] = [];
+    const surveyed = createPlanService({
+      preflight: createPreflightParams(bed, {
+        cluster: async (name) => ({
+          ...(await openFineCluster(name)),
+          survey: async ({ placement, salt }) => {
+            asked.push({ placement, salt: Buffer.from(salt).toString("hex") });
+            if (placement !== null) throw new AppError("cluster-unavailable", "it does not answer");
+            const said = { influences: [], references: [], refusals: [], graceMs: null, unseen: [] };
+            return { ...said, missingRights: ["create pods in namespace shop"] };
+          },
+        }),
+      }),
+      records: new PlanRecords(bed.database),
+      status: noAgent,
+    });
+    const { application } = await bed.deployed(bucket.location);
+    const plan = () => surveyed.plan({ kind: "migrate", application, to: "harbor-b" });
+    const { findings } = await plan();
+    expect(findings.find(({ id }) => id === "rights-missing")?.detail).toBe(
+      "on harbor-b: may not create pods in namespace shop",
+    );
+    expect(findings.find(({ id }) => id === "survey-failed")?.detail).toContain("harbor-a");
+    await plan();
+    expect(new Set(asked.map(({ salt }) => salt)).size).toBe(2);
+    expect(asked.filter(({ placement }) => placement === null)).toHaveLength(2);
   });
 
   it("has the same hash while nothing changes, and is what may be run then", async () => {

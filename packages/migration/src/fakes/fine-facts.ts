@@ -7,7 +7,7 @@ import {
   manifestSchemas,
   parseAs,
 } from "@baton/protocol";
-import type { ClusterCapabilities, Witness } from "@baton/clusters";
+import type { ClusterCapabilities, ClusterSurvey, Witness } from "@baton/clusters";
 import type { Lease, ProbeResult } from "@baton/storage";
 import type { PreflightFacts, Seen } from "../preflight/facts.ts";
 
@@ -40,6 +40,23 @@ export const witness: Witness = {
   processes: [],
   detail: null,
   observedAt: "1970-01-01T00:00:00.000Z",
+};
+export const survey: ClusterSurvey = {
+  influences: [],
+  references: [
+    {
+      what: "Secret shop/database",
+      optional: false,
+      state: "there",
+      detail: null,
+      digest: "d",
+      isCopied: false,
+    },
+  ],
+  missingRights: [],
+  refusals: [],
+  graceMs: 86_400_000,
+  unseen: [],
 };
 export const lease: Lease = {
   version: 1,
@@ -142,6 +159,7 @@ export const fineMove = {
     capabilities: known(capabilities),
     status: known(status),
     witness: known(witness),
+    survey: known(survey),
   },
   target: {
     cluster: "harbor-b",
@@ -149,6 +167,7 @@ export const fineMove = {
     check: known(true),
     capabilities: known(capabilities),
     room: known({ freeBytes: 2 ** 40, missing: [] }),
+    survey: known(survey),
     dataKey: known({ isTemporary: false }),
   },
   storage: {

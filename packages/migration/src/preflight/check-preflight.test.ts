@@ -12,6 +12,7 @@ import {
   probe,
   status,
   storage,
+  survey,
   unknown,
   witness,
 } from "../fakes/fine-facts.ts";
@@ -75,6 +76,21 @@ const probed = (change: Partial<typeof probe>): PreflightFacts =>
   stored({ probe: known({ ...probe, ...change }) });
 const witnessed = (change: Partial<typeof witness>, facts = fine): PreflightFacts =>
   source({ witness: known({ ...witness, ...change }) }, facts);
+type Survey = typeof survey;
+const surveyedSource = (change: Partial<Survey>, facts = fine): PreflightFacts =>
+  source({ survey: known({ ...survey, ...change }) }, facts);
+const surveyedTarget = (change: Partial<Survey>, facts = fine): PreflightFacts =>
+  target({ survey: known({ ...survey, ...change }) }, facts);
+const influenced = (kind: Survey["influences"][number]["kind"]): PreflightFacts =>
+  surveyedTarget({ influences: [{ kind, detail: "it does" }] });
+const [secret] = survey.references as [Survey["references"][number]];
+type Reference = Partial<typeof secret>;
+/** The same reference on the source and on the target. */
+const named = (here: Reference, there: Reference): PreflightFacts =>
+  surveyedTarget(
+    { references: [{ ...secret, ...there }] },
+    surveyedSource({ references: [{ ...secret, ...here }] }),
+  );
 const can = (change: Partial<typeof capabilities>) => known({ ...capabilities, ...change });
 const declared = (change: Partial<typeof manifest>, facts = fine): PreflightFacts => {
   const changed = { ...manifest, ...change };
@@ -145,6 +161,33 @@ const cases: readonly (readonly [ids: string | readonly string[], facts: Preflig
   ["target-program-missing", target({ room: known({ freeBytes: 2 ** 40, missing: ['program "x"'] }) })],
   ["target-full", target({ room: mebibytes(1) })],
   ["target-nearly-full", target({ room: mebibytes(100) })],
+  ["survey-failed", source({ survey: unknown("no answer") })],
+  ["survey-failed", target({ survey: unknown("no answer") })],
+  ["survey-incomplete", surveyedSource({ unseen: ["autoscalers: not allowed"] })],
+  ["rights-missing", surveyedTarget({ missingRights: ["create pods in namespace shop"] })],
+  ["pods-refused", surveyedTarget({ refusals: ["a quota leaves 0 of pods"] })],
+  ["pod-grace-too-short", surveyedSource({ graceMs: 9_000 })],
+  ["reverted-by-gitops", influenced("reverts")],
+  ["revived-by-argo", influenced("argo-cd")],
+  ["revived-by-flux", influenced("flux")],
+  ["revived-by-autoscaler", influenced("autoscaler")],
+  ["revived-by-keda", influenced("keda")],
+  ["revived-by-operator", influenced("operator")],
+  ["recreated-by-controller", influenced("controller")],
+  ["never-restarted", influenced("never-restarted")],
+  ["guarded-by-budget", influenced("disruption-budget")],
+  ["foreign-finalizer", influenced("finalizer")],
+  ["reference-missing", named({}, { state: "absent", digest: null })],
+  ["reference-missing", named({}, { state: "absent", digest: null, detail: "it has no key user" })],
+  ["reference-missing", named({ state: "unknown" }, { state: "absent", digest: null, isCopied: true })],
+  ["reference-optional-missing", named({}, { state: "absent", digest: null, optional: true })],
+  ["reference-copied", named({}, { state: "absent", digest: null, isCopied: true })],
+  ["reference-copied", named({}, { state: "absent", digest: null, isCopied: true, optional: true })],
+  ["reference-unseen", named({}, { state: "unknown", digest: null, detail: "not allowed" })],
+  ["reference-unseen", named({ state: "unknown", digest: null, detail: "not allowed" }, {})],
+  ["reference-unseen", named({ state: "unknown", digest: null }, {})],
+  ["reference-differs", named({}, { digest: "e" })],
+  ["copy-differs", named({}, { digest: "e", isCopied: true })],
   ["data-key-unreadable", target({ dataKey: unknown("there is no such file") })],
   ["data-key-temporary", target({ dataKey: known({ isTemporary: true }) })],
   ["target-own-endpoint", keptAs({ clusters: { "harbor-b": { region: "b" } } })],
@@ -285,6 +328,21 @@ describe("preflight", () => {
           expect([part, key, idsOf(without).length]).not.toEqual([part, key, idsOf(facts).length]);
         }
       }
+  });
+
+  it("has nothing to say of references that matter to nobody", () => {
+    const gone = { state: "absent", digest: null } as const;
+    expect(idsOf(named(gone, { ...gone, optional: true }))).toEqual([]);
+    expect(idsOf(named(gone, {}))).toEqual([]);
+    expect(idsOf(named({ state: "unknown", digest: null }, { digest: null }))).toEqual([]);
+    expect(idsOf(surveyedTarget({ references: [{ ...secret, what: "Secret shop/other" }] }))).toEqual([]);
+    expect(idsOf(named({}, { isCopied: true }))).toEqual([]);
+  });
+
+  it("has nothing to say of what surrounds placements that nobody else sees", () => {
+    expect(idsOf(source({ survey: null }, target({ survey: null })))).toEqual([]);
+    expect(idsOf(surveyedSource({ graceMs: null }, surveyedTarget({ graceMs: null })))).toEqual([]);
+    expect(checkPreflight(influenced("keda"))[0]?.detail).toBe("on harbor-b: it does");
   });
 
   it("lets pass what another part makes up for", () => {

@@ -3,12 +3,15 @@ import type { PreflightFacts } from "./facts.ts";
 import { databaseRules } from "./database-rules.ts";
 import { fenceRules } from "./fence-rules.ts";
 import { hookRules } from "./hook-rules.ts";
+import { influenceRules } from "./influence-rules.ts";
 import { leaseRules } from "./lease-rules.ts";
 import { operationRules } from "./operation-rules.ts";
 import { orchestratorRules } from "./orchestrator-rules.ts";
+import { referenceRules } from "./reference-rules.ts";
 import type { Rule } from "./rule.ts";
 import { sourceRules } from "./source-rules.ts";
 import { storageRules } from "./storage-rules.ts";
+import { surveyRules } from "./survey-rules.ts";
 import { targetRules } from "./target-rules.ts";
 
 /** The same in a plan and at run time. */
@@ -16,6 +19,9 @@ export const preflightRules: readonly Rule[] = [
   ...operationRules,
   ...sourceRules,
   ...targetRules,
+  ...surveyRules,
+  ...influenceRules,
+  ...referenceRules,
   ...leaseRules,
   ...storageRules,
   ...databaseRules,

@@ -6,7 +6,7 @@ import type {
   StopStrategy,
   StorageManifest,
 } from "@baton/protocol";
-import type { ClusterCapabilities, ClusterRoom, Witness } from "@baton/clusters";
+import type { ClusterCapabilities, ClusterRoom, ClusterSurvey, Witness } from "@baton/clusters";
 import type { Lease, ProbeResult } from "@baton/storage";
 
 /** A fact, or why it could not be seen: then it is never taken for fine. */
@@ -89,6 +89,8 @@ export interface SourceFacts {
   readonly capabilities: Seen<ClusterCapabilities>;
   readonly status: Seen<AgentStatus>;
   readonly witness: Seen<Witness>;
+  /** Null: its driver sees nothing but its own placements there. */
+  readonly survey: Seen<ClusterSurvey> | null;
 }
 
 export interface TargetFacts {
@@ -98,6 +100,8 @@ export interface TargetFacts {
   readonly check: Seen<true>;
   readonly capabilities: Seen<ClusterCapabilities>;
   readonly room: Seen<ClusterRoom>;
+  /** Null: its driver sees nothing but its own placements there. */
+  readonly survey: Seen<ClusterSurvey> | null;
   /** The application's key there; with a fence it is the probe's alone. */
   readonly dataKey: Seen<KeyFacts>;
 }

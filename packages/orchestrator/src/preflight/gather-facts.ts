@@ -1,5 +1,6 @@
+import { randomBytes } from "node:crypto";
 import { access, constants, statfs } from "node:fs/promises";
-import type { Cluster } from "@baton/clusters";
+import type { Cluster, ClusterSurvey } from "@baton/clusters";
 import type {
   DatabaseFacts,
   FenceFacts,
@@ -27,6 +28,8 @@ import { see } from "./see.ts";
 import { type StorageFactsParams, keyFacts, seeStorage } from "./storage-facts.ts";
 
 const quickMs = 5_000;
+/** Some thirty requests, of which the slow ones follow each other. */
+const surveyMs = 15_000;
 /** By network, and after that through the bucket. */
 const agentMs = 35_000;
 
@@ -58,6 +61,8 @@ export async function gatherFacts(
   const { to } = request;
   // Of what is stopped, a delete writes nothing to the store.
   const isRemoval = request.kind === "delete" && subject.ofStopped;
+  // Of this one look: digests of secrets are not to be compared with those of another.
+  const salt = randomBytes(32);
   const cluster = to ?? subject.source?.cluster ?? null;
   // Before anything is looked at: who asks for a place that is not declared leaves no look behind.
   const [sourceManifest, targetManifest] = await Promise.all(
@@ -66,8 +71,8 @@ export async function gatherFacts(
     ),
   );
   const [source, target, seenStorage, fence, database, stateFreeBytes] = await Promise.all([
-    seeSource(params, about, sourceManifest ?? null, signal),
-    seeTarget(params, subject, targetManifest ?? null, signal),
+    seeSource(params, about, { manifest: sourceManifest ?? null, salt }, signal),
+    seeTarget(params, subject, { declared: targetManifest ?? null, salt }, signal),
     seeStorage({
       storage,
       cluster,
@@ -85,18 +90,23 @@ export async function gatherFacts(
 
 async function seeSource(
   { cluster }: FactsParams,
-  { subject: { source }, status }: { readonly subject: Subject; readonly status: AskStatus },
-  manifest: ClusterManifest | null,
+  about: { readonly subject: Subject; readonly status: AskStatus },
+  at: { readonly manifest: ClusterManifest | null; readonly salt: Uint8Array },
   signal: AbortSignal,
 ): Promise<SourceFacts | null> {
+  const { subject, status } = about;
+  const { source } = subject;
+  const { manifest, salt } = at;
   if (source === null || manifest === null) return null;
   const { placement, publicKey, expected } = source;
   const quick = { timeoutMs: quickMs, signal };
   const open = cluster(source.cluster);
-  const [capabilities, seenStatus, witness] = await Promise.all([
+  const application = subject.records.manifest;
+  const [capabilities, seenStatus, witness, survey] = await Promise.all([
     see(async () => (await open).capabilities, quick),
     see((limit) => status(placement, limit), { timeoutMs: agentMs, signal }),
     see(async () => (await open).witness({ placement, timeoutMs: quickMs }), quick),
+    seeSurvey(open, { application, placement, salt }, signal),
   ]);
   const isKeyPinned = publicKey !== null;
   return {
@@ -108,13 +118,14 @@ async function seeSource(
     capabilities,
     status: seenStatus,
     witness,
+    survey,
   };
 }
 
 async function seeTarget(
   { cluster }: FactsParams,
   { records: { manifest, storage } }: Subject,
-  declared: ClusterManifest | null,
+  { declared, salt }: { readonly declared: ClusterManifest | null; readonly salt: Uint8Array },
   signal: AbortSignal,
 ): Promise<TargetFacts | null> {
   if (declared === null) return null;
@@ -137,13 +148,28 @@ async function seeTarget(
       timeoutMs: quickMs,
     });
   };
-  const [checked, capabilities, seenRoom, dataKey] = await Promise.all([
+  const about = { application: manifest, placement: null, salt };
+  const [checked, capabilities, seenRoom, survey, dataKey] = await Promise.all([
     check,
     see(async () => (await open).capabilities, quick),
     see(room, quick),
+    seeSurvey(open, about, signal),
     see(async () => keyFacts(await readDataKey(storage, to)), quick),
   ]);
-  return { cluster: to, manifest: declared, check: checked, capabilities, room: seenRoom, dataKey };
+  return { cluster: to, manifest: declared, check: checked, capabilities, room: seenRoom, survey, dataKey };
+}
+
+/** Null where the driver makes none. */
+async function seeSurvey(
+  open: Promise<Cluster>,
+  about: Omit<Parameters<NonNullable<Cluster["survey"]>>[0], "timeoutMs">,
+  signal: AbortSignal,
+): Promise<Seen<ClusterSurvey> | null> {
+  const seen = await see(async () => (await open).survey?.({ ...about, timeoutMs: surveyMs }) ?? null, {
+    timeoutMs: surveyMs,
+    signal,
+  });
+  return seen.known && seen.value === null ? null : (seen as Seen<ClusterSurvey>);
 }
 
 /** Null where something that the application writes to has none. */
