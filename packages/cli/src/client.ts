@@ -38,6 +38,7 @@ import {
   tokenViewSchema,
 } from "@baton/protocol";
 import { type Inventory, inventorySchema } from "@baton/storage/inventory";
+import { Agent } from "undici";
 import { type CallResult, type HttpCall, callOnce } from "./http-call.ts";
 
 const answerMs = 30_000;
@@ -50,6 +51,8 @@ const adoptMs = 900_000;
 /** As long as the slowest look at a place or a store. */
 const planMs = 60_000;
 const livezMs = 2_000;
+/** The orchestrator itself gives its database 5 s. */
+const readyzMs = 8_000;
 /** The longest single poll; the orchestrator allows 30 s. */
 const pollMs = 25_000;
 const watchPauseMs = 100;
@@ -64,7 +67,10 @@ const collections = {
 export interface BatonClientOptions {
   /** The orchestrator's: "http://127.0.0.1:7420". */
   readonly url: string;
-  readonly token: string;
+  /** PEM text of who certified it; undefined: whom Node knows. */
+  readonly ca?: string | undefined;
+  /** Undefined for `livez` and `readyz` alone. */
+  readonly token: string | undefined;
   /** How long a watch goes on without an answer before it gives up, in ms. */
   readonly outageMs?: number | undefined;
 }
@@ -120,15 +126,18 @@ export interface BatonClient {
   audit(page: AuditPage, signal?: AbortSignal): Promise<readonly AuditEntry[]>;
   /** Whether an orchestrator answers there at all; never throws for one that does not. */
   livez(signal?: AbortSignal): Promise<boolean>;
+  /** Whether requests may be sent there now. @throws where nobody answers */
+  readyz(signal?: AbortSignal): Promise<boolean>;
 }
 
-export function createBatonClient({ url, token, outageMs = 60_000 }: BatonClientOptions): BatonClient {
+export function createBatonClient({ url, ca, token, outageMs = 60_000 }: BatonClientOptions): BatonClient {
+  const dispatcher = ca === undefined ? undefined : new Agent({ connect: { ca } });
   const call = (
     method: HttpCall["method"],
     path: string,
     options: { body?: unknown; deadlineMs?: number; signal?: AbortSignal | undefined } = {},
   ): Promise<CallResult> =>
-    callOnce({ url: new URL(path, url), method, token, deadlineMs: answerMs, ...options });
+    callOnce({ url: new URL(path, url), method, token, dispatcher, deadlineMs: answerMs, ...options });
   const get = async (path: string, signal: AbortSignal | undefined): Promise<unknown> =>
     contentOf(await call("GET", path, { signal }), url);
 
@@ -296,6 +305,13 @@ export function createBatonClient({ url, token, outageMs = 60_000 }: BatonClient
       const result = await call("GET", "/livez", { deadlineMs: livezMs, signal });
       return result.kind === "answered" && result.status === 200;
     },
+
+    async readyz(signal) {
+      const result = await call("GET", "/readyz", { deadlineMs: readyzMs, signal });
+      if (result.kind === "answered" && result.status === 503) return false;
+      contentOf(result, url); // throws
+      return true;
+    },
   };
 }
 
@@ -323,7 +339,7 @@ function contentOf(result: CallResult, url: string): unknown {
   if (result.kind === "unreachable")
     throw new AppError(
       "orchestrator-unreachable",
-      `cannot reach the orchestrator at ${url}: ${result.why}; start it with \`baton up\``,
+      `cannot reach the orchestrator at ${url}: ${result.why}; ${result.remedy ?? "start it with `baton up`"}`,
       { cause: result.cause },
     );
   let content: unknown;

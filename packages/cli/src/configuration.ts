@@ -1,5 +1,6 @@
 import { isAbsolute, join, resolve } from "node:path";
 import { AppError } from "@baton/protocol";
+import { type ListenAddress, parseListenAddress } from "./listen-address.ts";
 
 const logLevels = ["silent", "error", "warn", "info", "debug"] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -7,12 +8,22 @@ export type LogLevel = (typeof logLevels)[number];
 /** Everything that the environment says, read once. */
 export interface Configuration {
   readonly stateDirectory: string;
+  /** Where an orchestrator's API listens; undefined: on loopback. */
+  readonly listen: ListenAddress | undefined;
+  /** PEM files of that API's certificate and key. */
+  readonly tls: { readonly certificate: string; readonly key: string } | undefined;
+  /** Beyond loopback without TLS. */
+  readonly plainHttp: boolean;
   /** A Postgres server to use instead of the embedded one. */
   readonly databaseUrl: string | undefined;
   /** Secrets of an orchestrator and its address for agents, where several replicas share them. */
   readonly adminTokenFile: string | undefined;
   readonly commandKeyFile: string | undefined;
   readonly publicUrl: string | undefined;
+  /** An orchestrator's address, and a PEM file of who certified it, where that is nobody whom everybody knows. */
+  readonly url: string | undefined;
+  readonly caFile: string | undefined;
+  readonly tokenFile: string | undefined;
   /** A token to use instead of the one in the state directory: never an argument, which everybody on the machine can read. */
   readonly token: string | undefined;
   readonly logLevel: LogLevel;
@@ -36,17 +47,22 @@ export interface User {
 export function readConfiguration(env: Readonly<NodeJS.ProcessEnv>, user: User): Configuration {
   const read = (name: string): string | undefined => env[name] || undefined;
   const state = read("BATON_STATE_DIRECTORY");
-  const agentCommand = read("BATON_AGENT_COMMAND");
   return Object.freeze({
     stateDirectory:
       state === undefined ? defaultStateDirectory(read("XDG_STATE_HOME"), user) : resolve(state),
+    listen: parseIfGiven(read("BATON_LISTEN"), parseListenAddress),
+    tls: parsePair(read("BATON_TLS_CERTIFICATE_FILE"), read("BATON_TLS_KEY_FILE")),
+    plainHttp: parseYes("BATON_PLAIN_HTTP", read("BATON_PLAIN_HTTP")),
     databaseUrl: read("BATON_DATABASE_URL"),
     adminTokenFile: read("BATON_ADMIN_TOKEN_FILE"),
     commandKeyFile: read("BATON_COMMAND_KEY_FILE"),
     publicUrl: parseUrl("BATON_PUBLIC_URL", read("BATON_PUBLIC_URL")),
+    url: parseUrl("BATON_URL", read("BATON_URL")),
+    caFile: read("BATON_CA_FILE"),
+    tokenFile: read("BATON_TOKEN_FILE"),
     token: read("BATON_TOKEN"),
     logLevel: parseLogLevel(read("BATON_LOG_LEVEL") ?? "info"),
-    agentCommand: agentCommand === undefined ? undefined : parseCommand(agentCommand),
+    agentCommand: parseIfGiven(read("BATON_AGENT_COMMAND"), parseCommand),
     fault: read("BATON_FAULT"),
     probeEveryMs: parseInterval("BATON_PROBE_EVERY_MS", read("BATON_PROBE_EVERY_MS")),
     keepDays: parseDays("BATON_KEEP_DAYS", read("BATON_KEEP_DAYS")),
@@ -60,6 +76,25 @@ function defaultStateDirectory(xdgStateHome: string | undefined, { uid, home }: 
   const base =
     xdgStateHome !== undefined && isAbsolute(xdgStateHome) ? xdgStateHome : join(home, ".local", "state");
   return join(base, "baton");
+}
+
+const parseIfGiven = <T>(text: string | undefined, parse: (text: string) => T): T | undefined =>
+  text === undefined ? undefined : parse(text);
+
+function parsePair(certificate: string | undefined, key: string | undefined): Configuration["tls"] {
+  if (certificate !== undefined && key !== undefined) return { certificate, key };
+  if (certificate === undefined && key === undefined) return undefined;
+  const [given, missing] = key === undefined ? ["CERTIFICATE", "KEY"] : ["KEY", "CERTIFICATE"];
+  throw new AppError(
+    "invalid-configuration",
+    `cannot use BATON_TLS_${given}_FILE alone: a certificate and its key go together; set BATON_TLS_${missing}_FILE too`,
+  );
+}
+
+function parseYes(name: string, text: string | undefined): boolean {
+  if (text === undefined || text === "no") return false;
+  if (text === "yes") return true;
+  throw new AppError("invalid-configuration", `cannot use ${name} "${text}": allowed are yes and no`);
 }
 
 function parseLogLevel(text: string): LogLevel {

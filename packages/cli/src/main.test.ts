@@ -336,10 +336,10 @@ describe("an error", () => {
       "option '--output <format>' argument 'xml' is invalid. Allowed choices are text, json.",
     ],
     [
-      "an address that is not loopback",
-      ["up", "--listen", "0.0.0.0:7420"],
+      "an address that is none",
+      ["up", "--listen", "7420"],
       1,
-      'cannot listen on "0.0.0.0:7420": the API has no TLS yet, so only loopback is allowed: 127.0.0.1, [::1] or localhost',
+      'cannot listen on "7420": it must be HOST:PORT, with a port up to 65535',
     ],
     [
       "a URL that is none",
@@ -369,7 +369,7 @@ describe("an error", () => {
     await rm(join(state, "admin-token"));
     const { stderr } = await baton(["route", "ledger"]);
     expect(stderr).toBe(
-      `baton: cannot read the admin token from ${state}/admin-token: there is no such file; start an orchestrator with \`baton up\`, or give --token-file\n`,
+      `baton: cannot read the admin token from ${state}/admin-token: there is no such file; start an orchestrator with \`baton up\`, or give --token-file or BATON_TOKEN_FILE\n`,
     );
   });
 

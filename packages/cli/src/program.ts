@@ -8,6 +8,7 @@ import { type WatchOptions, listOperations, showOperation } from "./commands/ope
 import { showAudit } from "./commands/audit.ts";
 import { decide, explainOperation } from "./commands/decision.ts";
 import { exportReceipts, verifyReceipts } from "./commands/receipt.ts";
+import { showReadiness } from "./commands/ready.ts";
 import { showRoute } from "./commands/route.ts";
 import type { CommandContext } from "./commands/session.ts";
 import {
@@ -38,10 +39,14 @@ export function createProgram(context: CommandContext, setStatus: (status: numbe
         .choices(["text", "json"])
         .default("text"),
     )
-    .option("--url <url>", "the orchestrator's address (default: from the state directory)")
+    .option("--url <url>", "the orchestrator's address (default: $BATON_URL, or from the state directory)")
+    .option(
+      "--ca-file <file>",
+      "who certified the orchestrator, in PEM form (default: $BATON_CA_FILE, or whom Node knows)",
+    )
     .option(
       "--token-file <file>",
-      "a file with a token (default: $BATON_TOKEN, or the admin token in the state directory)",
+      "a file with a token (default: $BATON_TOKEN_FILE, $BATON_TOKEN, or the admin token in the state directory)",
     );
 
   program
@@ -49,11 +54,19 @@ export function createProgram(context: CommandContext, setStatus: (status: numbe
     .description("run the orchestrator in the foreground")
     .option("--state <dir>", "state directory (default: $BATON_STATE_DIRECTORY, or the user's own)")
     .addOption(
-      new Option("--listen <host:port>", "loopback address of the API")
-        .argParser(parseListenAddress)
-        .default({ host: "127.0.0.1", port: 7420 }, "127.0.0.1:7420"),
+      new Option(
+        "--listen <host:port>",
+        "address of the API (default: $BATON_LISTEN, or 127.0.0.1:7420)",
+      ).argParser(parseListenAddress),
     )
     .action((_options, command: Command) => up(context, command.optsWithGlobals()));
+
+  program
+    .command("ready")
+    .description("whether the orchestrator takes requests; exit status 1 when not. Needs no token")
+    .action(async (_options, command: Command) =>
+      setStatus(await showReadiness(context, command.optsWithGlobals())),
+    );
 
   program
     .command("apply")

@@ -1,9 +1,23 @@
+/** Paths of PEM files: the API's certificate, with what is between it and the authority, and its key. */
+export interface TlsFiles {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+export interface ListenSettings {
+  readonly host: string;
+  readonly port: number;
+  readonly tls?: TlsFiles | undefined;
+  /** Said by whoever knows that nobody reads along: beyond loopback without TLS. */
+  readonly plainHttp?: boolean | undefined;
+}
+
 /** Everything that the orchestrator is told from outside, read once. */
 export interface OrchestratorConfig {
   /** Keys, tokens and the embedded database live here. */
   readonly stateDirectory: string;
-  /** Loopback only, as long as there is no TLS. */
-  readonly listen: { readonly host: string; readonly port: number };
+  /** Beyond loopback only with TLS, or where somebody says that it is not needed. */
+  readonly listen: ListenSettings;
   /** Instead of those in the state directory: every replica of an installation needs the same. */
   readonly adminTokenFile?: string | undefined;
   readonly commandKeyFile?: string | undefined;

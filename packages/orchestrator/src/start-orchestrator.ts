@@ -2,11 +2,14 @@ import { join } from "node:path";
 import { noFaults } from "@baton/migration";
 import { newOperationId, publicKeyOf } from "@baton/protocol";
 import { measureInFlight } from "@baton/storage/bucket";
+import { sql } from "kysely";
 import { pino } from "pino";
+import { assertListening } from "./api/assert-listening.ts";
 import { createAuthenticator } from "./api/authenticate.ts";
 import type { AppDeps } from "./api/create-app.ts";
 import { listen } from "./api/listen.ts";
 import { renderMetrics } from "./api/metrics.ts";
+import { createReadiness } from "./api/readiness.ts";
 import { applyManifest, clusterOpener } from "./apply-manifest.ts";
 import type { OrchestratorConfig } from "./config.ts";
 import { confirmReceipt } from "./confirm-receipt.ts";
@@ -45,6 +48,7 @@ import { readVersion } from "./version.ts";
 import { openStateDirectory, writeFileDurably } from "./state-directory.ts";
 
 const sweepEveryMs = 5_000;
+const certificateEveryMs = 10_000;
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 const inFlightLimitMs = 180_000;
@@ -60,6 +64,7 @@ export interface RunningOrchestrator {
 
 /** Starts the whole orchestrator in this process. @throws AppError with one sentence that says what is missing. */
 export async function startOrchestrator(config: OrchestratorConfig): Promise<RunningOrchestrator> {
+  assertListening(config);
   const log = pino({ level: config.logLevel, base: null }, pino.destination({ dest: 2, sync: true }));
   const { adminToken, signingKey } = await openStateDirectory(config.stateDirectory, config);
   const faults =
@@ -109,6 +114,7 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
     const late: { deps?: AppDeps } = {};
     const server = await listen(config.listen, () => late.deps);
     undo.push(() => server.close());
+    undo.push(repeat(certificateEveryMs, "take a new certificate", () => server.renew(), log));
     const preflight: PreflightParams = {
       database,
       catalog,
@@ -225,6 +231,10 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
         engine,
         cluster,
         signingKey,
+      }),
+      ready: createReadiness({
+        ask: () => sql`select 1`.execute(database),
+        ending: closing.signal,
       }),
       metrics: () =>
         renderMetrics({

@@ -22,6 +22,7 @@ export interface CommandContext {
 export interface GlobalOptions {
   readonly output: "text" | "json";
   readonly url?: string;
+  readonly caFile?: string;
   readonly tokenFile?: string;
 }
 
@@ -36,10 +37,10 @@ export interface Session {
 }
 
 export async function openSession(context: CommandContext, options: GlobalOptions): Promise<Session> {
-  const { stateDirectory, token, terminalMoves } = context.configure();
+  const { stateDirectory, url, caFile, tokenFile, token, terminalMoves } = context.configure();
   const json = options.output === "json";
   return {
-    client: await connect({ stateDirectory, token, ...options }),
+    client: await connect({ stateDirectory, url, caFile, tokenFile, token, ...options }),
     json,
     interactive: context.stdout.isTTY === true && terminalMoves,
     context,

@@ -74,7 +74,7 @@ describe("baton up", () => {
     });
     expect(JSON.parse(stderr)).toEqual({
       stateDirectory,
-      listen: { host: "::1", port: 0 },
+      listen: { host: "::1", port: 0, plainHttp: false },
       databaseUrl: "postgres://db/baton",
       agentCommand: ["agent"],
       logLevel: "warn",

@@ -7,24 +7,25 @@ import type { ListenAddress } from "../listen-address.ts";
 import type { CommandContext, GlobalOptions } from "./session.ts";
 
 const stopMs = 60_000;
+const usualAddress: ListenAddress = { host: "127.0.0.1", port: 7420 };
 
 export interface UpOptions extends GlobalOptions {
   readonly state?: string;
-  readonly listen: ListenAddress;
+  readonly listen?: ListenAddress;
 }
 
 /** Runs the orchestrator until it is asked to stop; then returns. @throws when it cannot start, cannot go on, or does not stop in time. */
 export async function up(context: CommandContext, options: UpOptions): Promise<void> {
   const configuration = context.configure();
   const { adminTokenFile, commandKeyFile, keepDays, publicUrl } = configuration;
-  const { databaseUrl, fault, logLevel, probeEveryMs } = configuration;
+  const { databaseUrl, fault, logLevel, plainHttp, probeEveryMs, tls } = configuration;
   const stateDirectory = resolve(options.state ?? configuration.stateDirectory);
   const running = await context.startOrchestrator({
     stateDirectory,
     adminTokenFile,
     commandKeyFile,
     publicUrl,
-    listen: options.listen,
+    listen: { ...(options.listen ?? configuration.listen ?? usualAddress), tls, plainHttp },
     databaseUrl,
     agentCommand: configuration.agentCommand ?? context.agentCommand(),
     fault,

@@ -7,6 +7,7 @@ import type { Role } from "@baton/protocol";
  */
 export const access: Readonly<Record<string, Role | "anyone">> = {
   "GET /livez": "anyone",
+  "GET /readyz": "anyone",
   "GET /metrics": "viewer",
   // An agent's; its signature is the credential.
   "POST /v1/confirmations": "anyone",

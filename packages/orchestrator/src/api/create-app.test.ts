@@ -88,6 +88,7 @@ beforeEach(() => {
       find: (id, { after, waitMs }) => operations.waitForChange(id, after, waitMs),
       start: (request, caller) => bed.insert(request, caller.name),
     },
+    ready: unused,
     metrics: unused,
     confirm: (jws) =>
       confirmReceipt({ ...bed, deliver: async (...message) => void delivered.push(message) }, jws),
@@ -328,11 +329,8 @@ describe("an operation", () => {
   });
 
   it("is shown at once, or as soon as it is newer than the one that is known", async () => {
-    const { id, version } = await bed.insert({
-      kind: "deploy",
-      application: await bed.declare(),
-      to: "harbor-a",
-    });
+    const application = await bed.declare();
+    const { id, version } = await bed.insert({ kind: "deploy", application, to: "harbor-a" });
     const seen = async (query: string) => (await call(`/v1/operations/${id}${query}`)).json();
     expect(await seen("")).toMatchObject({ version });
     expect(await seen(`?after=${version}`)).toMatchObject({ version });

@@ -37,6 +37,8 @@ export interface AppDeps extends GuardDeps {
   route(application: string): Promise<Route>;
   readonly plans: Pick<PlanService, "plan">;
   readonly operations: OperationService;
+  /** Whether requests may be sent here; never throws. */
+  ready(): Promise<boolean>;
   /** In Prometheus' text format. */
   metrics(): Promise<string>;
   /** Takes an agent's confirmation; its signature is the credential. */
@@ -68,6 +70,10 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
   app.use(identify, bodyLimit({ maxSize: maxBodyBytes, onError: tooLarge }), guard(deps));
 
   app.get("/livez", (context) => context.json({ live: true }));
+  app.get("/readyz", async (context) => {
+    const ready = await deps.ready();
+    return context.json({ ready }, ready ? 200 : 503);
+  });
   app.get("/metrics", async (context) =>
     context.body(await deps.metrics(), 200, { "content-type": metricsContentType }),
   );

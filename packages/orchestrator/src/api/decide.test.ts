@@ -37,6 +37,7 @@ beforeAll(async () => {
         return (await bed.operations.find(id)) as Operation;
       },
     },
+    ready: none,
     metrics: none,
     confirm: none,
   });

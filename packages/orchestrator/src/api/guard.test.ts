@@ -60,6 +60,7 @@ beforeAll(async () => {
       explain: notHere,
       receipts: notHere,
     },
+    ready: async () => true,
     metrics: async () => "",
     confirm: notHere,
   };

@@ -30,6 +30,7 @@ const deps: AppDeps = {
   route: none,
   plans: { plan: none },
   operations: { start: none, find: none, list: none, decide: none, explain: none, receipts: none },
+  ready: async () => true,
   metrics: none,
   confirm: none,
 };
@@ -55,6 +56,18 @@ describe("listening", () => {
     expect([early.status, early.headers.get("retry-after")]).toEqual([503, "1"]);
     ready = deps;
     expect((await fetch(`${url}/livez`)).status).toBe(200);
+  });
+
+  it("says without a token whether it takes requests", async () => {
+    let ready = true;
+    const { url } = await start(() => ({ ...deps, ready: async () => ready }));
+    const look = async (): Promise<unknown> => {
+      const answer = await fetch(`${url}/readyz`);
+      return [answer.status, await answer.json()];
+    };
+    expect(await look()).toEqual([200, { ready: true }]);
+    ready = false;
+    expect(await look()).toEqual([503, { ready: false }]);
   });
 
   it("says that the port is taken", async () => {
