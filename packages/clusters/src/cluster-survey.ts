@@ -7,6 +7,8 @@ export type InfluenceKind =
   /** Puts the workload's objects back as it knows them, or may: that was not to be seen. */
   | "reverts"
   | "operator"
+  /** The very workload, made by somebody else. */
+  | "unmanaged"
   | "controller"
   | "disruption-budget"
   | "finalizer"
@@ -20,7 +22,7 @@ export interface Influence {
 
 /** Something that the workload names and does not bring itself. */
 export interface SurveyedReference {
-  /** "Secret shop/database": the same on every cluster. */
+  /** "Secret database": the same on every cluster. */
   readonly what: string;
   /** The workload can do without. */
   readonly optional: boolean;

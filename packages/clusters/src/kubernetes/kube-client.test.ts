@@ -253,3 +253,31 @@ describe("a call", () => {
     expect(message).toContain("https://127.0.0.1:1 does not answer (ECONNREFUSED)");
   });
 });
+
+describe("a right", () => {
+  const review = (status: object) => open({ body: { kind: "SelfSubjectAccessReview", status } });
+  const deployments = { apiVersion: "apps/v1", kind: "Deployment", namespace: "n", verb: "patch", signal };
+
+  it("is what the server says of it, asked for by the kind's resource", async () => {
+    const { client, server } = await review({ allowed: true });
+    expect(await client.allows(deployments)).toBe(true);
+    expect(await client.allows({ ...pod, part: "log", verb: "get", signal })).toBe(true);
+    expect(
+      server.calls.map(
+        ({ body }) => (body as { spec: { resourceAttributes: object } }).spec.resourceAttributes,
+      ),
+    ).toEqual([
+      { verb: "patch", group: "apps", resource: "deployments", namespace: "n" },
+      { verb: "get", group: "", resource: "pods", subresource: "log", namespace: "n" },
+    ]);
+  });
+
+  it("is refused by a plain no, and not known where an authorizer failed or nothing is said", async () => {
+    expect(await (await review({ allowed: false })).client.allows(deployments)).toBe(false);
+    for (const status of [{ allowed: false, evaluationError: "no answer" }, {}]) {
+      await fake?.close();
+      const { client } = await review(status);
+      expect((await failureOf(client.allows(deployments))).code).toBe("cluster-unavailable");
+    }
+  });
+});

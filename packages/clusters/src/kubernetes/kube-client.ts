@@ -4,6 +4,7 @@ import { type KubeAccess, type KubeIdentity, openIdentity } from "./kube-identit
 import { type KubeObject, readList, readObject } from "./kube-object.ts";
 import { type KubeAnswer, type KubeRequest, requestKube } from "./kube-request.ts";
 import { type KubeKind, type KubeResource, createResources } from "./kube-resources.ts";
+import { reviewAccess } from "./kube-review.ts";
 import { isAbsent, refusal, statusOf } from "./kube-status.ts";
 
 export type { KubeAccess } from "./kube-identity.ts";
@@ -30,6 +31,16 @@ export interface KubeName extends KubeKind {
 export interface KubeClient {
   /** Whether the server knows the kind at all. */
   serves(params: KubeKind & Call): Promise<boolean>;
+
+  /** Whether this identity may do so with objects of a kind, or with a part of them ("log"); in all of the cluster where no namespace is named. */
+  allows(
+    params: KubeKind &
+      Call & {
+        readonly verb: string;
+        readonly part?: string | undefined;
+        readonly namespace?: string | undefined;
+      },
+  ): Promise<boolean>;
 
   /** Null when the server said that this very object is not there. */
   get(params: KubeName & Call): Promise<KubeObject | null>;
@@ -133,6 +144,20 @@ export function openKubeClient(access: KubeAccess): KubeClient {
     serves: async ({ signal, ...kind }) => {
       const identity = await identify(`look for kind ${kind.kind}`);
       return (await findResource(identity, kind, signal)) !== null;
+    },
+
+    allows: async ({ verb, part, namespace, signal, ...kind }) => {
+      const what = `ask whether "${verb}" of ${kind.kind} is allowed`;
+      const identity = await identify(what);
+      const { plural, isNamespaced } = await resourceOf(identity, kind, what, signal);
+      const attributes = {
+        verb,
+        group: kind.apiVersion.includes("/") ? kind.apiVersion.slice(0, kind.apiVersion.indexOf("/")) : "",
+        resource: plural,
+        subresource: part,
+        namespace: isNamespaced ? namespace : undefined,
+      };
+      return reviewAccess(identity, { attributes, what, signal });
     },
 
     get: async ({ signal, ...named }) => {

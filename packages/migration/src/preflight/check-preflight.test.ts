@@ -173,6 +173,7 @@ const cases: readonly (readonly [ids: string | readonly string[], facts: Preflig
   ["revived-by-autoscaler", influenced("autoscaler")],
   ["revived-by-keda", influenced("keda")],
   ["revived-by-operator", influenced("operator")],
+  ["unmanaged-workload", influenced("unmanaged")],
   ["recreated-by-controller", influenced("controller")],
   ["never-restarted", influenced("never-restarted")],
   ["guarded-by-budget", influenced("disruption-budget")],

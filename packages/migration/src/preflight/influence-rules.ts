@@ -59,6 +59,13 @@ export const influenceRules: readonly Rule[] = [
     check: found("operator"),
   },
   {
+    id: "unmanaged-workload",
+    severity: "warning",
+    means: "it runs without an agent: nobody holds it, and no stop or fence of ours knows of it",
+    fix: "delete it, once it is not needed any more",
+    check: found("unmanaged"),
+  },
+  {
     id: "recreated-by-controller",
     severity: "info",
     means: "a pod that is deleted comes again and is held; that is how it is meant",
