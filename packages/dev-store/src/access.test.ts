@@ -129,7 +129,7 @@ describe("an S3 request", () => {
     ["PUT", "/harbor/a", { "x-amz-meta-owner": "me" }],
     ["PUT", "/harbor/a", { "if-none-match": '"0"' }],
     ["PUT", "/harbor/a", { "if-none-match": "*", "if-match": '"0"' }],
-    ["PUT", "/harbor/a", { "x-amz-content-sha256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" }],
+    ["PUT", "/harbor/a", { "x-amz-content-sha256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER" }],
     ["PUT", "/harbor/a", { "x-amz-decoded-content-length": "1" }],
   ])("answers NotImplemented to %s %s %o", async (method, path, headers) => {
     expect(await refused(path, { method, headers })).toBe("501 NotImplemented");

@@ -1,25 +1,34 @@
+import { createHash } from "node:crypto";
 import { S3Error } from "./s3-error.ts";
+import type { ChunkCheck } from "./signature.ts";
 
 /**
- * Decodes an `aws-chunked` body without chunk signatures, as the AWS SDKs send for streams.
+ * Decodes an `aws-chunked` body: without chunk signatures, as the AWS SDKs send for streams, or with them where there is a `check`.
+ * A chunk's bytes come before its check, so nothing counts before the end.
  * @param trailers is filled, by lower-case name, before the generator ends.
- * @throws S3Error `IncompleteBody` when the framing is broken or ends early.
+ * @throws S3Error `IncompleteBody` when the framing is broken or ends early, and what `check` throws.
  */
 export async function* decodeAwsChunked(
   source: AsyncIterator<Buffer>,
   trailers: Map<string, string>,
+  check?: ChunkCheck,
 ): AsyncGenerator<Buffer, void> {
   const reader = new ChunkReader(source);
+  const head =
+    check === undefined ? /^([0-9a-f]{1,8})$/i : /^([0-9a-f]{1,8});chunk-signature=([0-9a-f]{64})$/i;
   for (;;) {
-    const size = await reader.line();
-    if (!/^[0-9a-f]{1,8}$/i.test(size)) throw incomplete();
-    let left = Number.parseInt(size, 16);
-    if (left === 0) break;
-    while (left > 0) {
+    const [, size, signature = ""] = head.exec(await reader.line()) ?? [];
+    if (size === undefined) throw incomplete();
+    const sha256 = createHash("sha256");
+    const length = Number.parseInt(size, 16);
+    for (let left = length; left > 0;) {
       const part = await reader.bytes(left);
       left -= part.length;
+      if (check !== undefined) sha256.update(part);
       yield part;
     }
+    check?.(signature, sha256.digest("hex"));
+    if (length === 0) break;
     if ((await reader.line()) !== "") throw incomplete();
   }
   for (let line = await reader.line(); line !== ""; line = await reader.line()) {

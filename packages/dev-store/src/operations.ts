@@ -9,6 +9,7 @@ import type { StoreKey, StoreKeys } from "./store-keys.ts";
 import { isAllowed } from "./store-keys.ts";
 import { listObjects } from "./list-objects.ts";
 import { queryValue } from "./s3-request.ts";
+import { parseRange } from "./range.ts";
 import { receiveBody } from "./receive-body.ts";
 import { S3Error } from "./s3-error.ts";
 import { textElement, xmlDocument } from "./xml.ts";
@@ -108,8 +109,19 @@ function headObject(call: Call): S3Response {
 
 async function getObject(call: Call): Promise<S3Response> {
   const entry = findObject(call);
+  const range = parseRange(call.request.headers.get("range"), entry.size);
   const file = await open(join(call.store.directory, entry.file ?? ""), "r");
-  return { status: 200, headers: objectHeaders(entry), body: file.createReadStream() };
+  const headers = objectHeaders(entry);
+  if (range === null) return { status: 200, headers, body: file.createReadStream() };
+  return {
+    status: 206,
+    headers: {
+      ...headers,
+      "content-length": range.end - range.start + 1,
+      "content-range": `bytes ${range.start}-${range.end}/${entry.size}`,
+    },
+    body: file.createReadStream(range),
+  };
 }
 
 function headBucket(call: Call): S3Response {

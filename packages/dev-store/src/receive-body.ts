@@ -22,7 +22,7 @@ export interface ReceivedBody {
 /**
  * Streams a request's body into a new file, fsyncs it, and checks it against everything the request says of it.
  * A body that is refused or breaks off leaves no file.
- * @throws S3Error `MissingContentLength`, `NotImplemented`, `IncompleteBody`, `XAmzContentSHA256Mismatch`, `BadDigest`; and the
+ * @throws S3Error `MissingContentLength`, `NotImplemented`, `IncompleteBody`, `SignatureDoesNotMatch`, `XAmzContentSHA256Mismatch`, `BadDigest`; and the
  * connection's own error when the client goes away.
  */
 export async function receiveBody(params: {
@@ -36,7 +36,9 @@ export async function receiveBody(params: {
   const trailers = new Map<string, string>();
   // Leaving the loop early must not destroy the connection that the error is answered on.
   const raw: AsyncIterableIterator<Buffer> = params.stream.iterator({ destroyOnReturn: false });
-  const source = payload.kind === "unsigned-trailer" ? decodeAwsChunked(raw, trailers) : raw;
+  const source = isChunked(payload)
+    ? decodeAwsChunked(raw, trailers, payload.kind === "signed-chunks" ? payload.check : undefined)
+    : raw;
 
   const file = `${bodiesFolder}/${randomUUID()}`;
   const path = join(params.directory, file);
@@ -74,14 +76,14 @@ export async function receiveBody(params: {
   }
 }
 
+const isChunked = ({ kind }: SignedPayload): boolean =>
+  kind === "unsigned-trailer" || kind === "signed-chunks";
+
 function declaredSize(request: S3Request, payload: SignedPayload): number {
   const chunked = request.headers.has("x-amz-decoded-content-length");
-  if (chunked && payload.kind !== "unsigned-trailer")
-    throw new S3Error(
-      "NotImplemented",
-      "aws-chunked is only implemented with STREAMING-UNSIGNED-PAYLOAD-TRAILER.",
-    );
-  const name = payload.kind === "unsigned-trailer" ? "x-amz-decoded-content-length" : "content-length";
+  if (chunked && !isChunked(payload))
+    throw new S3Error("NotImplemented", "aws-chunked is only implemented with a STREAMING payload.");
+  const name = isChunked(payload) ? "x-amz-decoded-content-length" : "content-length";
   const value = request.headers.get(name) ?? "";
   if (!/^\d{1,15}$/.test(value)) throw new S3Error("MissingContentLength", `The header ${name} is missing.`);
   return Number(value);

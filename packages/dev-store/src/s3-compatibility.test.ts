@@ -68,6 +68,13 @@ describe("the AWS SDK", () => {
     expect(Math.abs(Date.now() - (head.LastModified?.getTime() ?? 0))).toBeLessThan(60_000);
   });
 
+  it("gets a part of what it put", async () => {
+    await put("0123456789");
+    const { Body, ContentRange } = await s3.send(new GetObjectCommand({ Bucket, Key, Range: "bytes=2-4" }));
+    expect(await Body?.transformToString()).toBe("234");
+    expect(ContentRange).toBe("bytes 2-4/10");
+  });
+
   it("puts an empty object", async () => {
     await s3.send(new PutObjectCommand({ Bucket, Key, Body: Buffer.alloc(0) }));
     expect(await get()).toBe("");

@@ -4,11 +4,15 @@ import type { StoreKey, StoreKeys } from "./store-keys.ts";
 import { queryValue } from "./s3-request.ts";
 import { S3Error } from "./s3-error.ts";
 
-/** What the signature says about the body: its SHA-256, nothing, or nothing but a checksum that trails it. */
+/** What the signature says about the body: its SHA-256, nothing, nothing but a checksum that trails it, or how its chunks are signed. */
 export type SignedPayload =
   | { readonly kind: "hash"; readonly sha256: string }
   | { readonly kind: "unsigned" }
-  | { readonly kind: "unsigned-trailer" };
+  | { readonly kind: "unsigned-trailer" }
+  | { readonly kind: "signed-chunks"; readonly check: ChunkCheck };
+
+/** Told each chunk's signature and SHA-256 in order, the empty last one's too. @throws S3Error `SignatureDoesNotMatch`. */
+export type ChunkCheck = (signature: string, sha256: string) => void;
 
 const algorithm = "AWS4-HMAC-SHA256";
 const maxSkewMs = 15 * 60_000;
@@ -26,7 +30,7 @@ interface Authorization {
  * Authenticates a header-signed request by AWS Signature Version 4 for S3, in any region.
  * @param now epoch milliseconds, for the clock skew.
  * @throws S3Error `AccessDenied` (unsigned), `AuthorizationHeaderMalformed`, `InvalidAccessKeyId`,
- * `RequestTimeTooSkewed`, `SignatureDoesNotMatch`, `NotImplemented` (presigned, chunk signatures).
+ * `RequestTimeTooSkewed`, `SignatureDoesNotMatch`, `NotImplemented` (presigned, signed trailers).
  * @see https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
  */
 export function verifySignature(
@@ -40,16 +44,40 @@ export function verifySignature(
     throw new S3Error("InvalidAccessKeyId", "The access key id does not exist in this store.");
   const date = requestDate(request, authorization, now);
   const payloadHeader = request.headers.get("x-amz-content-sha256") ?? "";
-  const payload = parsePayload(payloadHeader);
 
   const canonical = canonicalRequest(request, authorization.signedHeaders, payloadHeader);
   const scope = `${authorization.day}/${authorization.region}/s3/aws4_request`;
   const toSign = [algorithm, date, scope, createHash("sha256").update(canonical).digest("hex")].join("\n");
-  const expected = hmac(signingKey(key.secretAccessKey, authorization), toSign);
-  const given = Buffer.from(authorization.signature, "hex");
+  const secret = signingKey(key.secretAccessKey, authorization);
+  requireSignature(authorization.signature, hmac(secret, toSign));
+  const checkChunks = (): ChunkCheck => chunkCheck({ date, scope, secret, seed: authorization.signature });
+  return { key, payload: parsePayload(payloadHeader, checkChunks) };
+}
+
+function requireSignature(signature: string, expected: Buffer): void {
+  const given = Buffer.from(signature, "hex");
   if (given.length !== expected.length || !timingSafeEqual(given, expected))
     throw new S3Error("SignatureDoesNotMatch", "The signature does not match; check the secret access key.");
-  return { key, payload };
+}
+
+/**
+ * Each chunk's signature covers the one before it, the first one the request's.
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
+ */
+function chunkCheck(params: {
+  readonly date: string;
+  readonly scope: string;
+  readonly secret: Buffer;
+  readonly seed: string;
+}): ChunkCheck {
+  const { date, scope, secret, seed } = params;
+  const empty = createHash("sha256").digest("hex");
+  let previous = seed;
+  return (signature, sha256) => {
+    const toSign = [`${algorithm}-PAYLOAD`, date, scope, previous, empty, sha256].join("\n");
+    requireSignature(signature, hmac(secret, toSign));
+    previous = signature;
+  };
 }
 
 function parseAuthorization(request: S3Request): Authorization {
@@ -98,10 +126,11 @@ function requestDate(request: S3Request, authorization: Authorization, now: numb
   return date;
 }
 
-function parsePayload(header: string): SignedPayload {
+function parsePayload(header: string, checkChunks: () => ChunkCheck): SignedPayload {
   if (/^[0-9a-f]{64}$/.test(header)) return { kind: "hash", sha256: header };
   if (header === "UNSIGNED-PAYLOAD") return { kind: "unsigned" };
   if (header === "STREAMING-UNSIGNED-PAYLOAD-TRAILER") return { kind: "unsigned-trailer" };
+  if (header === `STREAMING-${algorithm}-PAYLOAD`) return { kind: "signed-chunks", check: checkChunks() };
   if (header.startsWith("STREAMING-"))
     throw new S3Error("NotImplemented", `The payload signature ${header} is not implemented.`);
   throw new S3Error("InvalidRequest", "The x-amz-content-sha256 header is missing or invalid.");
