@@ -24,6 +24,7 @@ describe("readConfiguration", () => {
   it("reads everything else and freezes it", () => {
     const env = {
       BATON_DATABASE_URL: "postgres://x/y",
+      BATON_DATABASE_URL_FILE: "/run/database-url",
       BATON_LISTEN: "[::]:443",
       BATON_TLS_CERTIFICATE_FILE: "/run/tls.crt",
       BATON_TLS_KEY_FILE: "/run/tls.key",
@@ -44,6 +45,7 @@ describe("readConfiguration", () => {
     const configuration = readConfiguration({ ...env, BATON_AGENT_COMMAND: '["node","agent.ts"]' }, user);
     expect(configuration).toMatchObject({
       databaseUrl: "postgres://x/y",
+      databaseUrlFile: "/run/database-url",
       listen: { host: "::", port: 443 },
       tls: { certificate: "/run/tls.crt", key: "/run/tls.key" },
       plainHttp: true,

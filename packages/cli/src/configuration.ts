@@ -16,6 +16,8 @@ export interface Configuration {
   readonly plainHttp: boolean;
   /** A Postgres server to use instead of the embedded one. */
   readonly databaseUrl: string | undefined;
+  /** The same in a file, since it has a password; goes first. */
+  readonly databaseUrlFile: string | undefined;
   /** Secrets of an orchestrator and its address for agents, where several replicas share them. */
   readonly adminTokenFile: string | undefined;
   readonly commandKeyFile: string | undefined;
@@ -54,6 +56,7 @@ export function readConfiguration(env: Readonly<NodeJS.ProcessEnv>, user: User):
     tls: parsePair(read("BATON_TLS_CERTIFICATE_FILE"), read("BATON_TLS_KEY_FILE")),
     plainHttp: parseYes("BATON_PLAIN_HTTP", read("BATON_PLAIN_HTTP")),
     databaseUrl: read("BATON_DATABASE_URL"),
+    databaseUrlFile: read("BATON_DATABASE_URL_FILE"),
     adminTokenFile: read("BATON_ADMIN_TOKEN_FILE"),
     commandKeyFile: read("BATON_COMMAND_KEY_FILE"),
     publicUrl: parseUrl("BATON_PUBLIC_URL", read("BATON_PUBLIC_URL")),

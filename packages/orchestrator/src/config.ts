@@ -25,6 +25,8 @@ export interface OrchestratorConfig {
   readonly publicUrl?: string | undefined;
   /** A Postgres server to use instead of the embedded one. */
   readonly databaseUrl?: string | undefined;
+  /** The same in a file, since it has a password. */
+  readonly databaseUrlFile?: string | undefined;
   /** What the `process` driver executes as agent; gets `run --config FILE`. */
   readonly agentCommand: readonly string[];
   /** How often every storage is probed, in ms; once a day by default. */

@@ -1,4 +1,4 @@
-import { access, chmod, mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { access, chmod, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
@@ -35,7 +35,9 @@ const configuration = (change: Partial<OrchestratorConfig> = {}): OrchestratorCo
 describe("the orchestrator", () => {
   it("uses the database server that it is given, and keeps its records there", async () => {
     const cluster = { kind: "cluster", name: "quay", driver: "process", directory: join(directory, "quay") };
-    const running = await startOrchestrator(configuration());
+    const databaseUrlFile = join(directory, "database-url");
+    await writeFile(databaseUrlFile, `${server.url}\n`);
+    const running = await startOrchestrator(configuration({ databaseUrl: undefined, databaseUrlFile }));
     try {
       const token = (await readFile(join(directory, "state", "admin-token"), "utf8")).trim();
       const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };

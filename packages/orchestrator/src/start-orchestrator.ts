@@ -45,7 +45,7 @@ import { adoptLease } from "./storages/adopt-lease.ts";
 import { createStorageService } from "./storages/storage-service.ts";
 import { StorageProbes } from "./storages/storage-probes.ts";
 import { readVersion } from "./version.ts";
-import { openStateDirectory, writeFileDurably } from "./state-directory.ts";
+import { openStateDirectory, readSecret, writeFileDurably } from "./state-directory.ts";
 
 const sweepEveryMs = 5_000;
 const certificateEveryMs = 10_000;
@@ -82,15 +82,19 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
     if (failures.length > 0) throw failures[0];
   };
   try {
+    const givenUrl =
+      config.databaseUrlFile === undefined
+        ? config.databaseUrl
+        : (await readSecret(config.databaseUrlFile)).trim();
     const postgres =
-      config.databaseUrl === undefined
+      givenUrl === undefined
         ? await startEmbeddedPostgres({
             directory: join(config.stateDirectory, "postgres"),
             log: log.child({ part: "postgres" }),
           })
         : null;
     if (postgres !== null) undo.push(() => postgres.stop());
-    const databaseUrl = config.databaseUrl ?? postgres?.url ?? "";
+    const databaseUrl = givenUrl ?? postgres?.url ?? "";
     const database = await openDatabase(databaseUrl, migrations);
     undo.push(() => database.destroy());
     const installation = await openInstallation(database, publicKeyOf(signingKey));

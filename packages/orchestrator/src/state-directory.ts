@@ -28,11 +28,11 @@ export async function openStateDirectory(directory: string, files: SecretFiles =
     const token =
       files.adminTokenFile === undefined
         ? await readOrCreate(own.token, () => randomBytes(32).toString("base64url"))
-        : await readNamed(files.adminTokenFile);
+        : await readSecret(files.adminTokenFile);
     const key =
       files.commandKeyFile === undefined
         ? await readOrCreate(own.key, async () => JSON.stringify((await createKeyPair()).privateKey))
-        : await readNamed(files.commandKeyFile);
+        : await readSecret(files.commandKeyFile);
     return {
       adminToken: parseToken(files.adminTokenFile ?? own.token, token),
       signingKey: parseKey(files.commandKeyFile ?? own.key, key),
@@ -64,7 +64,8 @@ function parseKey(path: string, text: string): PrivateKey {
 const damaged = (path: string): AppError =>
   new AppError("invalid-configuration", `cannot use ${path}: it is damaged; put the original back`);
 
-async function readNamed(path: string): Promise<string> {
+/** @throws `invalid-configuration`, never with a secret. */
+export async function readSecret(path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {

@@ -18,7 +18,7 @@ export interface UpOptions extends GlobalOptions {
 export async function up(context: CommandContext, options: UpOptions): Promise<void> {
   const configuration = context.configure();
   const { adminTokenFile, commandKeyFile, keepDays, publicUrl } = configuration;
-  const { databaseUrl, fault, logLevel, plainHttp, probeEveryMs, tls } = configuration;
+  const { databaseUrl, databaseUrlFile, fault, logLevel, plainHttp, probeEveryMs, tls } = configuration;
   const stateDirectory = resolve(options.state ?? configuration.stateDirectory);
   const running = await context.startOrchestrator({
     stateDirectory,
@@ -27,6 +27,7 @@ export async function up(context: CommandContext, options: UpOptions): Promise<v
     publicUrl,
     listen: { ...(options.listen ?? configuration.listen ?? usualAddress), tls, plainHttp },
     databaseUrl,
+    databaseUrlFile,
     agentCommand: configuration.agentCommand ?? context.agentCommand(),
     fault,
     probeEveryMs,
