@@ -38,10 +38,7 @@ describe("the orchestrator's image", options, () => {
   let store: DevStore;
 
   /** As the platform should run it: nobody in particular, nothing to write to but its state, no capability. */
-  const run = async (
-    environment: Readonly<Record<string, string>>,
-    ...command: string[]
-  ): Promise<string> => {
+  const run = async (environment: Readonly<Record<string, string>>): Promise<string> => {
     const args = [
       "run",
       "--detach",
@@ -54,8 +51,16 @@ describe("the orchestrator's image", options, () => {
     const given = Object.entries(environment).flatMap(([name, value]) => ["--env", `${name}=${value}`]);
     const volumes = [`${join(directory, "state")}:${place}`, `${join(directory, "secrets")}:${secrets}:ro`];
     const container = await bed.podman.read([
-      ...[...args, "--network", "host", "--timeout", "120", "--label", await runLabel(), ...given],
-      ...[...volumes.flatMap((volume) => ["--volume", volume]), image, ...command],
+      ...args,
+      "--network",
+      "host",
+      "--timeout",
+      "120",
+      "--label",
+      await runLabel(),
+      ...given,
+      ...volumes.flatMap((volume) => ["--volume", volume]),
+      image,
     ]);
     containers.push(container);
     return container;
@@ -140,9 +145,9 @@ describe("the orchestrator's image", options, () => {
   }, 60_000);
 
   it("runs as nobody in particular on a root that it cannot write to, without a shell", async () => {
-    const [{ Config, HostConfig } = { Config: {}, HostConfig: {} }] = JSON.parse(
-      await bed.podman.read(["inspect", id]),
-    ) as [{ Config: { User?: string }; HostConfig: { ReadonlyRootfs?: boolean } }];
+    const [{ Config, HostConfig }] = JSON.parse(await bed.podman.read(["inspect", id])) as [
+      { Config: { User?: string }; HostConfig: { ReadonlyRootfs?: boolean } },
+    ];
     expect([Config.User, HostConfig.ReadonlyRootfs]).toEqual([`${user}:${user}`, true]);
     expect((await bed.podman.execute(["exec", id, "/bin/sh", "-c", "true"])).status).not.toBe(0);
     const status = await readFile(
