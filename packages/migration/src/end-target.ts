@@ -50,6 +50,8 @@ export async function endTarget(
   return { view: await knownLease(ports, signal), ended: { holder, epoch, run } };
 }
 
+const unclean: readonly Outcome[] = ["forced", "crashed-during-stop"];
+
 /** By its agent, which saw that nothing of its last run is left. */
 export const isAtRest = ({ state }: Pick<AgentStatus, "state">): boolean =>
   state === "stopped" || state === "crashed";
@@ -81,6 +83,9 @@ async function assertEnded(
     );
   const outcome: Outcome = receipt.outcome === "already-stopped" ? "graceful" : receipt.outcome;
   const witness = await ports.target.witness(signal);
+  // It is gone for certain, and no client ever saw it: somebody may answer for what it had sent and the store did not take yet.
+  const isGone = receipt.evidenceClass === "proven" && witness.state === "terminated";
+  if (override !== null && isGone && unclean.includes(outcome)) return;
   const decision = decideHandover({
     ...receipt,
     outcome,

@@ -1,4 +1,4 @@
-import { AppError, commandKey, newNonce } from "@baton/protocol";
+import { AppError, type Run, commandKey, isAppError, newNonce } from "@baton/protocol";
 import { type LeaseView, type LeaseWrite, planLeaseChange } from "@baton/storage";
 import { catchUp } from "./catch-up.ts";
 import { endTarget, isAtRest, knownLease } from "./end-target.ts";
@@ -36,21 +36,15 @@ export type GiveBack =
  * on its way cannot stop a source that was counted as running.
  */
 async function planGiveBack(ctx: UndoCtx): Promise<GiveBack> {
-  const { intents, input, operation, ports, override, signal } = ctx;
+  const { intents, operation, ports, override, signal } = ctx;
   const intent = intents["stop"] as StopIntent | undefined;
   if (intent === undefined) return { kind: "untouched" };
-  const earlier = givenBackBefore(await knownLease(ports, signal), ports, intent);
-  if (earlier !== null) return earlier;
-  const budgetMs = stopBudgetMs(input);
-  const found = await endedStop(ctx, intent, budgetMs);
-  const ended = "receipt" in found ? found : null;
-  const wasFenced = (intents["fence"] as PlannedFence | undefined)?.isNeeded === true;
-  const wentOn = wasFenced || "handOver" in intents || "release" in intents;
-  if (ended === null && !wentOn) return { kind: "serving" };
-  // It was given up for lost and is there after all, with a key that was taken away and perhaps without the lease.
-  const stopped = "receipt" in found ? found : await stopOnceMore(ctx, found);
-  // The stop may have ended only now: its receipt belongs to the operation all the same.
-  await keepReceipt(ports, stopped);
+  const found = await knownLease(ports, signal);
+  const failed = await endFailedStart(ctx, found, intent);
+  const earlier = failed ?? givenBackBefore(found, ports, intent);
+  if (earlier !== null && "kind" in earlier) return earlier;
+  const last = earlier ?? (await endStopped(ctx, intent));
+  if (last === null) return { kind: "serving" };
   // A start beside a process that the agent did not see would be a second writer in one placement (safety rule 5).
   const witness = await ports.source.witness(signal);
   if (witness.state !== "terminated" && (witness.state !== "unknown" || override === null))
@@ -65,9 +59,8 @@ async function planGiveBack(ctx: UndoCtx): Promise<GiveBack> {
     target === undefined
       ? { view: await knownLease(ports, signal), ended: null }
       : await endTarget({ ...ctx, ports: { ...ports, target } });
-  const late = givenBackBefore(view, ports, intent);
+  const late = givenBackBefore(view, ports, last);
   if (late !== null) return late;
-  const { placement, epoch: lastEpoch, run } = stopped.receipt;
   const grant = newNonce();
   // Conditional on the ETag that was judged: it also makes a handover that is still on its way fail for good.
   const write = planLeaseChange({
@@ -75,7 +68,7 @@ async function planGiveBack(ctx: UndoCtx): Promise<GiveBack> {
     change: {
       kind: "grant",
       owner: ports.lease.owner,
-      from: tenure ?? { holder: placement, epoch: lastEpoch, run },
+      from: tenure ?? last,
       holder: ports.source.placement,
       grant,
       operation,
@@ -86,15 +79,74 @@ async function planGiveBack(ctx: UndoCtx): Promise<GiveBack> {
   return { kind: "granted", epoch, grant, write, targetRan: tenure !== null && tenure.run !== null };
 }
 
+/** The source's last hold on the lease, which is over for good; null where it was not stopped, and nothing followed from that. */
+async function endStopped(ctx: UndoCtx, intent: StopIntent): Promise<Tenure | null> {
+  const { intents, input, ports } = ctx;
+  const found = await endedStop(ctx, intent, stopBudgetMs(input));
+  const ended = "receipt" in found ? found : null;
+  const wasFenced = (intents["fence"] as PlannedFence | undefined)?.isNeeded === true;
+  const wentOn = wasFenced || "handOver" in intents || "release" in intents;
+  if (ended === null && !wentOn) return null;
+  // It was given up for lost and is there after all, with a key that was taken away and perhaps without the lease.
+  const stopped = "receipt" in found ? found : await stopOnceMore(ctx, found);
+  // The stop may have ended only now: its receipt belongs to the operation all the same.
+  await keepReceipt(ports, stopped);
+  const { placement: holder, epoch, run } = stopped.receipt;
+  return { holder, epoch, run };
+}
+
+/**
+ * An earlier try gave the source a grant, and its agent is at rest again: that start has failed, and an order that failed is never tried again. Its run
+ * is seen to have ended, or its grant is burned, so that another one may follow. Null: there is no such start.
+ */
+async function endFailedStart(
+  ctx: UndoCtx,
+  { lease }: LeaseView,
+  intent: StopIntent,
+): Promise<Tenure | null> {
+  const { operation, ports, signal } = ctx;
+  const { holder, epoch, grant } = lease;
+  if (holder !== ports.source.placement || epoch <= intent.epoch) return null;
+  const status = await ports.source.status(signal);
+  const run = status.epoch === epoch && isAtRest(status) ? status.run : null;
+  if (run === null) return null;
+  if (grant !== null && (await isBurned(grant))) return { holder, epoch, run: null };
+  await stopOnceMore(ctx, { run, epoch });
+  return { holder, epoch, run };
+
+  /** Its agent refuses where the grant became a run, or may have. */
+  async function isBurned(unused: string): Promise<boolean> {
+    const key = commandKey({ operation, step: "burn", attempt: epoch });
+    try {
+      await ports.source.burn({ key, epoch, grant: unused }, signal);
+      return true;
+    } catch (error) {
+      if (isAppError(error) && error.code === "wrong-state") return false;
+      throw error;
+    }
+  }
+}
+
 /** How far an earlier try of this undo got; its write may also arrive late. */
-function givenBackBefore({ lease }: LeaseView, ports: SourcePorts, intent: StopIntent): GiveBack | null {
-  if (lease.holder !== ports.source.placement || lease.epoch <= intent.epoch) return null;
+function givenBackBefore(
+  { lease }: LeaseView,
+  ports: SourcePorts,
+  last: Pick<Tenure, "epoch">,
+): GiveBack | null {
+  if (lease.holder !== ports.source.placement || lease.epoch <= last.epoch) return null;
   if (lease.state === "granted" && lease.grant !== null)
     return { kind: "granted", epoch: lease.epoch, grant: lease.grant, write: null };
   return lease.state === "running" ? { kind: "serving" } : null;
 }
 
 type Tenant = Pick<StopIntent, "run" | "epoch">;
+
+/** Who held the lease, and with what run, if with any. */
+interface Tenure {
+  readonly holder: string;
+  readonly epoch: number;
+  readonly run: Run | null;
+}
 
 /** The receipt of a stop that ended the application, or what runs and can no longer be stopped by this key. */
 async function endedStop(

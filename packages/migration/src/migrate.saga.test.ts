@@ -271,7 +271,7 @@ describe("a source that does not stop as it should", () => {
 });
 
 describe("a source that was given back", () => {
-  it("and died again before that was recorded halts the operation: its lease is nobody's to grant", async () => {
+  it("and died again before that was recorded starts once more, in an epoch of its own", async () => {
     const world = await servingWorld();
     const { end } = await migrateIn(world, {
       async reach({ step, phase, moment, attempt }) {
@@ -281,8 +281,9 @@ describe("a source that was given back", () => {
         throw new AppError("injected-fault", "planted");
       },
     });
-    expect(end).toMatchObject({ state: "halted", reason: { code: "stale-epoch" } });
-    expect(world.running.size).toBe(0);
+    expect(end).toMatchObject({ state: "rolled-back", reason: { code: "injected-fault" } });
+    expect([...world.running]).toEqual([world.source.placement]);
+    expect(world.source).toMatchObject({ clientsLetIn: true, epoch: 4 });
   });
 });
 

@@ -135,8 +135,12 @@ async function keepUndoing(run: Run, step: Step) {
   return result;
 }
 
-/** Trying again helps only where the cause may pass by itself; an evidence that is missing does not appear by asking. */
+/**
+ * Trying again helps only where the cause may pass by itself; an evidence that is missing does not appear by asking. What was to serve again and did not
+ * come up may come up the next time.
+ */
 function mayPass(error: RecordedError): boolean {
+  if (error.code === "application-not-ready" || error.code === "application-exited") return true;
   const entry = Object.hasOwn(errorTable, error.code)
     ? errorTable[error.code as ErrorCode]
     : errorTable.internal;

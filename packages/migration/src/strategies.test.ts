@@ -263,6 +263,26 @@ describe("a person", () => {
     expectPromises(world, end);
   });
 
+  // No decision led on from there where the storage has no fence.
+  it("answers for what a target that did not end well on the way back may still have on its way to the store", async () => {
+    const world = await servingWorld();
+    world.target.stopManner = "crashed-during-stop";
+    expect(await migrateIn(world, {}, failsVerify)).toMatchObject({
+      state: "halted",
+      reason: { code: "handover-refused" },
+    });
+    decideAt(world, 1, "resume");
+    expect(await migrateIn(world, {}, failsVerify)).toMatchObject({ state: "halted" });
+    world.target.witnessed = "running";
+    decideAt(world, 2, "override");
+    expect(await migrateIn(world, {}, failsVerify)).toMatchObject({ state: "halted" });
+    world.target.witnessed = "truth";
+    decideAt(world, 3, "override");
+    const end = await migrateIn(world, {}, failsVerify);
+    expect(end).toMatchObject({ state: "rolled-back" });
+    expectPromises(world, end);
+  });
+
   it("resumes what failed after the pivot", async () => {
     const world = await servingWorld();
     const stuck = failing({ step: "retire", phase: "do", moment: "before" });

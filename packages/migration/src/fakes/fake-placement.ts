@@ -143,6 +143,7 @@ export class FakePlacement implements PlacementPort {
     this.#assertPlaced();
     if (this.#burned.has(grant)) throw new AppError("grant-burned", "that grant was burned");
     const started = this.#starts.get(key) ?? (await this.#begin(epoch, grant));
+    // An order that failed has failed for good: asked again, it is the same one.
     this.#starts.set(key, started);
     if (started.error !== null) throw started.error;
     const at = "1970-01-01T00:00:00.000Z";
@@ -219,8 +220,9 @@ export class FakePlacement implements PlacementPort {
     try {
       await this.#change({ kind: "run", epoch, grant, run });
     } catch (error) {
+      this.epoch = epoch;
       // Refused for certain, or else it is open whether the grant was used: then it counts as a run that never came to be.
-      if (isAppError(error) && error.code !== "storage-unclear") throw error;
+      if (isAppError(error) && error.code !== "storage-unclear") return { run, error };
       Object.assign(this, { run, epoch, state: "stopped" });
       this.#grant = grant;
       await this.#endOnLease(run, epoch);
