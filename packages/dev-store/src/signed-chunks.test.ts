@@ -45,7 +45,7 @@ function receive(encoded: string) {
 }
 
 async function drain(body: AsyncIterable<unknown>): Promise<void> {
-  for await (const _ of body);
+  for await (const part of body) void part;
 }
 
 const encode = (parts: typeof chunks, fill = "a"): string =>
