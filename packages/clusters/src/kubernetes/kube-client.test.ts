@@ -57,6 +57,14 @@ describe("an object", () => {
     expect(await client.get({ ...pod, signal })).toBeNull();
   });
 
+  it("of a group beside the core is absent by its kind and that group", async () => {
+    const details = { name: "p", kind: "deployments", group: "apps" };
+    const { client } = await open(kubeStatus(404, "NotFound", { details }));
+    const deployment = { apiVersion: "apps/v1", kind: "Deployment", namespace: "n", name: "p", signal };
+    expect(await client.get(deployment)).toBeNull();
+    expect((await failureOf(client.get({ ...pod, signal }))).code).toBe("cluster-unavailable");
+  });
+
   it.each<[string, FakeAnswer]>([
     ["a proxy's 404", { status: 404, body: "<html>" }],
     ["a 404 on the kind", kubeStatus(404, "NotFound", { details: {} })],

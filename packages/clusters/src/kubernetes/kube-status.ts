@@ -7,7 +7,10 @@ const statusSchema = object({
   kind: v.literal("Status"),
   message: v.optional(v.string(), ""),
   reason: v.optional(v.string(), ""),
-  details: v.optional(object({ name: v.optional(v.string()), kind: v.optional(v.string()) }), {}),
+  details: v.optional(
+    object({ name: v.optional(v.string()), kind: v.optional(v.string()), group: v.optional(v.string()) }),
+    {},
+  ),
   code: v.optional(integer),
 });
 export type KubeStatus = v.InferOutput<typeof statusSchema>;
@@ -25,7 +28,9 @@ export function statusOf({ bytes }: KubeAnswer): KubeStatus | null {
 export function isAbsent(answer: KubeAnswer, resource: string, name: string): boolean {
   if (answer.status !== 404) return false;
   const status = statusOf(answer);
-  return status?.reason === "NotFound" && status.details.name === name && status.details.kind === resource;
+  if (status?.reason !== "NotFound") return false;
+  const { kind = "", group = "", name: named } = status.details;
+  return named === name && `${kind}${group === "" ? "" : `.${group}`}` === resource;
 }
 
 export interface Refused {
