@@ -32,8 +32,6 @@ export interface SurveyedReference {
   readonly detail: string | null;
   /** Of what is in it, with the survey's salt: two surveys with one salt can be compared, and nothing else. Null where it does not matter or was not seen. */
   readonly digest: string | null;
-  /** It is to be copied from the source where it is absent. */
-  readonly isCopied: boolean;
 }
 
 /** What is around a workload on a place. Nothing that could not be looked at is missing here: it is `unseen`. */

@@ -4,3 +4,7 @@ export { openFakeCluster } from "./fake/fake-cluster.ts";
 export type { FakeClusterOptions } from "./fake/fake-cluster.ts";
 export { createFakePlace, fakePlacement, startFakeAgent } from "./fake/fake-place.ts";
 export type { FakeCall, FakeMethod, FakePlace, FakePlacement } from "./fake/fake-place.ts";
+export { openKubeClient } from "./kubernetes/kube-client.ts";
+export type { KubeObject } from "./kubernetes/kube-object.ts";
+export { driverRights } from "./kubernetes/survey/driver-rights.ts";
+export { surveyWorkload } from "./kubernetes/survey/survey-workload.ts";

@@ -50,7 +50,6 @@ export const survey: ClusterSurvey = {
       state: "there",
       detail: null,
       digest: "d",
-      isCopied: false,
     },
   ],
   missingRights: [],

@@ -180,15 +180,11 @@ const cases: readonly (readonly [ids: string | readonly string[], facts: Preflig
   ["foreign-finalizer", influenced("finalizer")],
   ["reference-missing", named({}, { state: "absent", digest: null })],
   ["reference-missing", named({}, { state: "absent", digest: null, detail: "it has no key user" })],
-  ["reference-missing", named({ state: "unknown" }, { state: "absent", digest: null, isCopied: true })],
   ["reference-optional-missing", named({}, { state: "absent", digest: null, optional: true })],
-  ["reference-copied", named({}, { state: "absent", digest: null, isCopied: true })],
-  ["reference-copied", named({}, { state: "absent", digest: null, isCopied: true, optional: true })],
   ["reference-unseen", named({}, { state: "unknown", digest: null, detail: "not allowed" })],
   ["reference-unseen", named({ state: "unknown", digest: null, detail: "not allowed" }, {})],
   ["reference-unseen", named({ state: "unknown", digest: null }, {})],
   ["reference-differs", named({}, { digest: "e" })],
-  ["copy-differs", named({}, { digest: "e", isCopied: true })],
   ["data-key-unreadable", target({ dataKey: unknown("there is no such file") })],
   ["data-key-temporary", target({ dataKey: known({ isTemporary: true }) })],
   ["target-own-endpoint", keptAs({ clusters: { "harbor-b": { region: "b" } } })],
@@ -337,7 +333,6 @@ describe("preflight", () => {
     expect(idsOf(named(gone, {}))).toEqual([]);
     expect(idsOf(named({ state: "unknown", digest: null }, { digest: null }))).toEqual([]);
     expect(idsOf(surveyedTarget({ references: [{ ...secret, what: "Secret shop/other" }] }))).toEqual([]);
-    expect(idsOf(named({}, { isCopied: true }))).toEqual([]);
   });
 
   it("has nothing to say of what surrounds placements that nobody else sees", () => {

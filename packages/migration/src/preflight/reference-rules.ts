@@ -18,8 +18,6 @@ function tellPairs(facts: PreflightFacts, tell: (pair: Pair) => string | null): 
   return inOne(details.map((detail) => `on ${target?.cluster}: ${detail}`));
 }
 
-const canBeCopied = ({ there, here }: Pair): boolean => there.isCopied && here?.state === "there";
-
 const differs = ({ there, here }: Pair): boolean =>
   there.digest !== null && typeof here?.digest === "string" && there.digest !== here.digest;
 
@@ -32,12 +30,10 @@ export const referenceRules: readonly Rule[] = [
     id: "reference-missing",
     severity: "blocking",
     means: "the pod would not start there",
-    fix: 'make it there, or name it in the application\'s "copy" where the source has it',
+    fix: "make it there",
     check: (facts) =>
       tellPairs(facts, (pair) =>
-        pair.there.state === "absent" && !pair.there.optional && !canBeCopied(pair)
-          ? `no ${withDetail(pair.there)}`
-          : null,
+        pair.there.state === "absent" && !pair.there.optional ? `no ${withDetail(pair.there)}` : null,
       ),
   },
   {
@@ -47,22 +43,9 @@ export const referenceRules: readonly Rule[] = [
     fix: "make it there, unless it is not wanted there",
     check: (facts) =>
       tellPairs(facts, (pair) =>
-        pair.there.state === "absent" &&
-        pair.there.optional &&
-        pair.here?.state === "there" &&
-        !canBeCopied(pair)
+        pair.there.state === "absent" && pair.there.optional && pair.here?.state === "there"
           ? `no ${withDetail(pair.there)}, which is optional`
           : null,
-      ),
-  },
-  {
-    id: "reference-copied",
-    severity: "info",
-    means: "it is made there from what the source has, as the application says",
-    fix: "nothing need be done",
-    check: (facts) =>
-      tellPairs(facts, (pair) =>
-        pair.there.state === "absent" && canBeCopied(pair) ? `${pair.there.what} is copied` : null,
       ),
   },
   {
@@ -84,18 +67,6 @@ export const referenceRules: readonly Rule[] = [
     means: "the application starts with other settings or secrets than it has now",
     fix: "make them the same, unless they are meant to differ",
     check: (facts) =>
-      tellPairs(facts, (pair) =>
-        differs(pair) && !pair.there.isCopied ? `${pair.there.what} is not as on the source` : null,
-      ),
-  },
-  {
-    id: "copy-differs",
-    severity: "blocking",
-    means: "it is to be as on the source, and what is there is never overwritten",
-    fix: 'make them the same, delete it there, or take it out of "copy"',
-    check: (facts) =>
-      tellPairs(facts, (pair) =>
-        differs(pair) && pair.there.isCopied ? `${pair.there.what} is there already, and another one` : null,
-      ),
+      tellPairs(facts, (pair) => (differs(pair) ? `${pair.there.what} is not as on the source` : null)),
   },
 ];

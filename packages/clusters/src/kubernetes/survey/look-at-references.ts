@@ -12,8 +12,6 @@ export interface LookParams {
   readonly namespace: string;
   /** The workload's, all of that namespace. */
   readonly objects: readonly KubeObject[];
-  /** What is to be copied where it is absent. */
-  readonly copy: readonly { readonly kind: string; readonly name: string }[];
   readonly salt: Uint8Array;
   readonly signal: AbortSignal;
 }
@@ -52,17 +50,15 @@ async function lookAtKind(
     what: `kind ${kind.kind} of ${kind.apiVersion}`,
     optional: false,
     digest: null,
-    isCopied: false,
   };
   if ("why" in served) return { ...about, state: "unknown", detail: served.why };
   return { ...about, state: served.value ? "there" : "absent", detail: null };
 }
 
-async function lookAt({ client, copy, salt, signal }: LookParams, reference: Reference): Promise<Look> {
+async function lookAt({ client, salt, signal }: LookParams, reference: Reference): Promise<Look> {
   const { apiVersion, kind, namespace, name, optional, keys } = reference;
-  const isCopied = copy.some((one) => one.kind === kind && one.name === name);
   // Without its namespace, which may be another one elsewhere.
-  const about = { what: `${kind} ${kind === "Namespace" ? "of the workload" : name}`, optional, isCopied };
+  const about = { what: `${kind} ${kind === "Namespace" ? "of the workload" : name}`, optional };
   const seen = await sight(client.get({ apiVersion, kind, namespace: namespace ?? undefined, name, signal }));
   if ("why" in seen)
     return {

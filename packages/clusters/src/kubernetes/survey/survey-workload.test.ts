@@ -88,7 +88,6 @@ const survey = (client: SurveyParams["client"], change: Partial<SurveyParams> = 
     workload,
     placement: null,
     placementLabel: "baton.dev/placement",
-    copy: [],
     rights: [],
     salt,
     signal: new AbortController().signal,
@@ -150,13 +149,6 @@ describe("a survey", () => {
     const other = object("Secret", "database", { data: { password: "b3RoZXI=" } });
     expect(await digestOf([...without(secret), other])).not.toBe(first);
     expect(await digestOf(all, Buffer.from("pepper"))).not.toBe(first);
-  });
-
-  it("marks what the application says is to be copied", async () => {
-    const { references } = await survey(fakeClient(all), { copy: [{ kind: "Secret", name: "database" }] });
-    expect(references.filter(({ isCopied }) => isCopied).map(({ what }) => what)).toEqual([
-      "Secret database",
-    ]);
   });
 
   it("names each right that is refused, and what nobody answered about", async () => {
