@@ -166,21 +166,21 @@ describe(
         ] as const) {
           await put(without(resource, verb));
           await expect
-            .poll(async () => (await look()).missingRights, { timeout: 10_000 })
+            .poll(async () => (await look()).missingRights, { timeout: 30_000 })
             .toEqual([`${words} in namespace ${bed.namespace}`]);
         }
         await put(without("secrets", "get"));
         await expect
-          .poll(async () => stateOf(await look(), "Secret database"), { timeout: 10_000 })
+          .poll(async () => stateOf(await look(), "Secret database"), { timeout: 30_000 })
           .toBe("unknown");
         await put(without("horizontalpodautoscalers", "list"));
         await expect
-          .poll(async () => (await look()).unseen, { timeout: 10_000 })
+          .poll(async () => (await look()).unseen, { timeout: 30_000 })
           .toEqual([expect.stringContaining('"list" of horizontalpodautoscalers.autoscaling') as string]);
       } finally {
         await put(role.rules);
       }
-      await expect.poll(async () => (await look()).unseen, { timeout: 10_000 }).toEqual([]);
+      await expect.poll(async () => (await look()).unseen, { timeout: 30_000 }).toEqual([]);
     });
 
     it("compares what two places have, and shows nothing of it", async () => {
@@ -198,7 +198,7 @@ describe(
       const digestIn = async (where: string) =>
         (await look(salt, where)).references.find(({ what }) => what === "Secret database")?.digest;
       await bed.create(secret("hunter2"), secret("hunter2", secondNamespace));
-      await expect.poll(() => digestIn(secondNamespace), { timeout: 10_000 }).toMatch(/^[0-9a-f]{64}$/);
+      await expect.poll(() => digestIn(secondNamespace), { timeout: 30_000 }).toMatch(/^[0-9a-f]{64}$/);
       expect(await digestIn(secondNamespace)).toBe(await digestIn(namespace));
       await bed.create(secret("hunter3", secondNamespace));
       expect(await digestIn(secondNamespace)).not.toBe(await digestIn(namespace));
@@ -272,7 +272,7 @@ describe(
         "keda",
         "reverts",
       ];
-      await expect.poll(kinds, { timeout: 10_000 }).toEqual(acting);
+      await expect.poll(kinds, { timeout: 30_000 }).toEqual(acting);
       await bed.kubectl(
         "--namespace",
         namespace,
@@ -294,7 +294,7 @@ describe(
         { apiVersion: "v1", kind: "LimitRange", metadata: { name: "small", namespace }, spec: { limits } },
       );
       await expect
-        .poll(async () => (await look()).refusals, { timeout: 10_000 })
+        .poll(async () => (await look()).refusals, { timeout: 30_000 })
         .toEqual([expect.stringContaining("leaves 0 of pods") as string]);
     });
   },
