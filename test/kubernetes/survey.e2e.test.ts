@@ -220,69 +220,73 @@ describe(
         metadata: { ...own.metadata, name: "ledger-1", labels, finalizers: ["example.com/backup"] },
       });
       const kinds = async () => (await look()).influences.map(({ kind }) => kind).toSorted();
-      expect(await kinds()).toEqual(["controller", "finalizer", "flux"]);
-      await bed.create(...gitOps);
-      await bed.kubectl(
-        "wait",
-        "--for=condition=Established",
-        "--timeout=30s",
-        ...gitOps.map(({ metadata }) => `crd/${metadata.name}`),
-      );
-      const target = { kind: "Deployment", name: "ledger-1" };
-      const here = { namespace };
-      await bed.create(
-        {
-          apiVersion: "autoscaling/v1",
-          kind: "HorizontalPodAutoscaler",
-          metadata: { name: "ledger", ...here },
-          spec: { maxReplicas: 3, scaleTargetRef: { apiVersion: "apps/v1", ...target } },
-        },
-        {
-          apiVersion: "policy/v1beta1",
-          kind: "PodDisruptionBudget",
-          metadata: { name: "ledger", ...here },
-          spec: { minAvailable: 1, selector: { matchLabels: { app: "ledger" } } },
-        },
-        {
-          apiVersion: "keda.sh/v1alpha1",
-          kind: "ScaledObject",
-          metadata: { name: "ledger", ...here },
-          spec: { scaleTargetRef: target },
-        },
-        {
-          apiVersion: "argoproj.io/v1alpha1",
-          kind: "Application",
-          metadata: { name: "ledger", ...here },
-          spec: {},
-          status: { resources: [{ group: "apps", ...target, ...here }] },
-        },
-        {
-          apiVersion: "kustomize.toolkit.fluxcd.io/v1beta2",
-          kind: "Kustomization",
-          metadata: { name: "apps", ...here },
-          spec: { suspend: false },
-        },
-      );
-      const acting = [
-        "argo-cd",
-        "autoscaler",
-        "controller",
-        "disruption-budget",
-        "finalizer",
-        "keda",
-        "reverts",
-      ];
-      await expect.poll(kinds, { timeout: 30_000 }).toEqual(acting);
-      await bed.kubectl(
-        "--namespace",
-        namespace,
-        "patch",
-        "deployment",
-        "ledger-1",
-        "--type=merge",
-        "--patch",
-        JSON.stringify({ metadata: { finalizers: null } }),
-      );
+      try {
+        expect(await kinds()).toEqual(["controller", "finalizer", "flux"]);
+        await bed.create(...gitOps);
+        await bed.kubectl(
+          "wait",
+          "--for=condition=Established",
+          "--timeout=30s",
+          ...gitOps.map(({ metadata }) => `crd/${metadata.name}`),
+        );
+        const target = { kind: "Deployment", name: "ledger-1" };
+        const here = { namespace };
+        await bed.create(
+          {
+            apiVersion: "autoscaling/v1",
+            kind: "HorizontalPodAutoscaler",
+            metadata: { name: "ledger", ...here },
+            spec: { maxReplicas: 3, scaleTargetRef: { apiVersion: "apps/v1", ...target } },
+          },
+          {
+            apiVersion: "policy/v1beta1",
+            kind: "PodDisruptionBudget",
+            metadata: { name: "ledger", ...here },
+            spec: { minAvailable: 1, selector: { matchLabels: { app: "ledger" } } },
+          },
+          {
+            apiVersion: "keda.sh/v1alpha1",
+            kind: "ScaledObject",
+            metadata: { name: "ledger", ...here },
+            spec: { scaleTargetRef: target },
+          },
+          {
+            apiVersion: "argoproj.io/v1alpha1",
+            kind: "Application",
+            metadata: { name: "ledger", ...here },
+            spec: {},
+            status: { resources: [{ group: "apps", ...target, ...here }] },
+          },
+          {
+            apiVersion: "kustomize.toolkit.fluxcd.io/v1beta2",
+            kind: "Kustomization",
+            metadata: { name: "apps", ...here },
+            spec: { suspend: false },
+          },
+        );
+        const acting = [
+          "argo-cd",
+          "autoscaler",
+          "controller",
+          "disruption-budget",
+          "finalizer",
+          "keda",
+          "reverts",
+        ];
+        await expect.poll(kinds, { timeout: 30_000 }).toEqual(acting);
+      } finally {
+        // Else the namespace never goes.
+        await bed.kubectl(
+          "--namespace",
+          namespace,
+          "patch",
+          "deployment",
+          "ledger-1",
+          "--type=merge",
+          "--patch",
+          JSON.stringify({ metadata: { finalizers: null } }),
+        );
+      }
     });
 
     it("knows that a quota leaves no room, and what a limit range refuses", async () => {
