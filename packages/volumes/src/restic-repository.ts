@@ -63,7 +63,7 @@ export async function openRepository(options: RepositoryOptions, limit: RunLimit
     ...(options.limitDownload === undefined ? [] : ["--limit-download", String(options.limitDownload)]),
   ];
 
-  /** With a lock in its way it takes away what restic calls stale, and tries once more. @returns the output's last `keep` lines */
+  /** With a lock in its way it takes away what restic calls stale, and tries once more. */
   async function restic(
     params: Omit<ProgramRun, "command" | "environment"> & {
       readonly args: readonly string[];
@@ -73,20 +73,20 @@ export async function openRepository(options: RepositoryOptions, limit: RunLimit
   ): Promise<{ readonly status: number; readonly output: string; readonly errors: readonly string[] }> {
     const { args, accept = [0], onLine } = params;
     const endsAt = performance.now() + params.deadlineMs;
-    const once = async (run: readonly string[]) => {
+    const once = async (run: readonly string[], tell = onLine) => {
       const output: string[] = [];
       const end = await runProgram({
         ...params,
         deadlineMs: Math.max(1, endsAt - performance.now()),
         command: [...background, options.program, ...global, ...run],
         environment,
-        onLine: onLine ?? ((line) => output.push(line)),
+        onLine: tell ?? ((line) => output.push(line)),
       });
       return { ...end, output: output.join("\n") };
     };
     let end = await once(args);
     if (!accept.includes(end.status) && isLocked(end.errors)) {
-      await once(["unlock"]);
+      await once(["unlock"], () => undefined);
       end = await once(args);
     }
     if (!accept.includes(end.status)) throw failureOf(params.what, end.status, end.errors);
