@@ -103,6 +103,13 @@ export const errorTable = {
   "volume-space": { status: 422, retry: "operator", title: "There is no room for the volume" },
   "volume-mismatch": { status: 409, retry: "operator", title: "The copy is not what was copied" },
   "secret-unavailable": { status: 422, retry: "operator", title: "A secret cannot be read" },
+  "traffic-unusable": { status: 422, retry: "operator", title: "A receiver of the route cannot be told" },
+  "traffic-failed": { status: 502, retry: "after", title: "A receiver of the route did not confirm it" },
+  "traffic-refused": {
+    status: 409,
+    retry: "operator",
+    title: "A receiver of the route has what is not ours",
+  },
   "preflight-failed": { status: 409, retry: "operator", title: "A preflight check failed" },
   "deadline-exceeded": { status: 504, retry: "after", title: "The deadline has passed" },
   "injected-fault": { status: 500, retry: "never", title: "A planted fault" },

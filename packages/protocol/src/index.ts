@@ -59,3 +59,5 @@ export type {
 export { auditEntrySchema, isAtLeast, newTokenSchema, roles } from "./access.ts";
 export { tokenRequestSchema, tokenViewSchema } from "./access.ts";
 export type { AuditEntry, NewToken, Role, TokenRequest, TokenView } from "./access.ts";
+export { fitsRecord, trafficTarget, trafficViewSchema, webhookSecretSchema } from "./traffic.ts";
+export type { TrafficPluginManifest, TrafficView } from "./traffic.ts";

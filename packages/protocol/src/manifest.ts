@@ -4,6 +4,7 @@ import { hookSchema, readinessSchema, verifySchema, workloadSchema } from "./hoo
 import { nameSchema } from "./ids.ts";
 import { integer, record, strictObject, variant, withoutBreaks } from "./schema.ts";
 import { stopPolicySchema } from "./stop-policy.ts";
+import { trafficSchema } from "./traffic.ts";
 
 const absolutePath = v.pipe(v.string(), v.regex(/^\/[^\0\r\n]+$/, "must be an absolute path"));
 
@@ -262,6 +263,8 @@ export const applicationManifestSchema = strictObject({
   stop: v.optional(stopPolicySchema),
   readiness: readinessSchema,
   verify: v.optional(verifySchema),
+  /** Who is told where it is served. As it is declared now, whatever the deployment says. */
+  traffic: v.optional(trafficSchema),
 });
 export type ApplicationManifest = v.InferOutput<typeof applicationManifestSchema>;
 
