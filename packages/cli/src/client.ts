@@ -21,6 +21,7 @@ import {
   type Rotation,
   type RotationRequest,
   type Route,
+  type TrafficView,
   type StorageView,
   type TokenRequest,
   type TokenView,
@@ -34,6 +35,7 @@ import {
   problemSchema,
   rotationSchema,
   routeSchema,
+  trafficViewSchema,
   storageViewSchema,
   tokenViewSchema,
 } from "@baton/protocol";
@@ -105,6 +107,8 @@ export interface BatonClient {
   /** Oldest first. */
   receipts(id: string, signal?: AbortSignal): Promise<readonly SignedReceipt[]>;
   route(application: string, signal?: AbortSignal): Promise<Route>;
+  /** Who is or was told of the route. */
+  traffic(application: string, signal?: AbortSignal): Promise<readonly TrafficView[]>;
   /** By name. */
   storages(signal?: AbortSignal): Promise<readonly StorageView[]>;
   storage(name: string, signal?: AbortSignal): Promise<StorageView>;
@@ -238,6 +242,11 @@ export function createBatonClient({ url, ca, token, outageMs = 60_000 }: BatonCl
     async route(application, signal) {
       const path = `/v1/applications/${encodeURIComponent(application)}/route`;
       return parseAnswer(routeSchema, await get(path, signal));
+    },
+
+    async traffic(application, signal) {
+      const items = itemsOf(await get(`/v1/applications/${encodeURIComponent(application)}/traffic`, signal));
+      return items.map((item) => parseAnswer(trafficViewSchema, item));
     },
 
     async storages(signal) {

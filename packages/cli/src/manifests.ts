@@ -28,7 +28,11 @@ const pathFields: Readonly<Record<Kind, readonly (readonly string[])[]>> = {
     ["fence", "admin", "file"],
   ],
   database: [["admin", "file"]],
-  application: [["workload", "workingDirectory"]],
+  application: [
+    ["workload", "workingDirectory"],
+    ["traffic", "*", "secret", "file"],
+    ["traffic", "*", "key", "file"],
+  ],
 };
 
 /**

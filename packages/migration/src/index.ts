@@ -26,6 +26,7 @@ export type { PreflightPort } from "./ports.ts";
 export type { Saga } from "./saga.ts";
 export type {
   DatabaseFacts,
+  TrafficFacts,
   FenceFacts,
   KeyFacts,
   PreflightFacts,

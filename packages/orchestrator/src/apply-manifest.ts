@@ -7,6 +7,7 @@ import {
   type StorageManifest,
 } from "@baton/protocol";
 import { assertPostgresRoles } from "@baton/storage/fence";
+import type { OpenTraffic } from "@baton/traffic";
 import type { Logger } from "pino";
 import { doorOf } from "./ports/database-roles.ts";
 import { readDatabaseLogin } from "./ports/secrets.ts";
@@ -39,11 +40,12 @@ export interface ApplyParams {
   readonly catalog: Catalog;
   readonly openCluster: OpenCluster;
   readonly probes: StorageProbes;
+  readonly openTraffic: OpenTraffic;
 }
 
-/** A storage is probed, a cluster and a database are checked before they are taken: what cannot work is refused where it is declared. */
+/** A storage is probed, a cluster, a database and who is told of routes are checked before they are taken: what cannot work is refused where it is declared. */
 export async function applyManifest(
-  { catalog, openCluster, probes }: ApplyParams,
+  { catalog, openCluster, probes, openTraffic }: ApplyParams,
   manifest: Manifest,
 ): Promise<Manifest> {
   switch (manifest.kind) {
@@ -61,6 +63,11 @@ export async function applyManifest(
       await catalog.putDatabase(manifest);
       return manifest;
     case "application":
+      await Promise.all(
+        (manifest.traffic ?? []).map((plugin) =>
+          openTraffic(plugin).check(AbortSignal.timeout(checkTimeoutMs)),
+        ),
+      );
       await catalog.putApplication(manifest);
       return manifest;
   }

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { noFaults } from "@baton/migration";
 import { newOperationId, publicKeyOf } from "@baton/protocol";
 import { measureInFlight } from "@baton/storage/bucket";
+import { type OpenTraffic, openTrafficPlugin } from "@baton/traffic";
 import { sql } from "kysely";
 import { pino } from "pino";
 import { assertListening } from "./api/assert-listening.ts";
@@ -19,11 +20,13 @@ import { scheduleProbes } from "./engine/probe-schedule.ts";
 import { reconcileLeases } from "./engine/reconcile-leases.ts";
 import { repeat } from "./engine/repeat.ts";
 import { sweep } from "./engine/sweep.ts";
+import { tellTraffic } from "./engine/tell-traffic.ts";
 import { createOperationService } from "./operation-service.ts";
 import { createForeignKeys } from "./ports/foreign-keys.ts";
 import { openIdentities } from "./ports/identities.ts";
 import { openOperationPorts, openPlacement, ownerOf } from "./ports/operation-ports.ts";
 import { inFlightSubject } from "./ports/probe-binding.ts";
+import { readWebhookSecret } from "./ports/secrets.ts";
 import { startEmbeddedPostgres } from "./postgres/embedded-postgres.ts";
 import { AdoptionRecords } from "./records/adoption-records.ts";
 import { createPlanService } from "./plan-service.ts";
@@ -40,6 +43,7 @@ import { PlanRecords } from "./records/plan-records.ts";
 import { ProbeRecords } from "./records/probe-records.ts";
 import { deleteOldOperations } from "./records/retention.ts";
 import { TokenRecords } from "./records/token-records.ts";
+import { TrafficRecords } from "./records/traffic-records.ts";
 import { handOverKeys } from "./storages/hand-over-keys.ts";
 import { adoptLease } from "./storages/adopt-lease.ts";
 import { createStorageService } from "./storages/storage-service.ts";
@@ -53,6 +57,7 @@ const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 const inFlightLimitMs = 180_000;
 const migrations = new URL("../migrations/", import.meta.url);
+const openTraffic: OpenTraffic = (manifest) => openTrafficPlugin(manifest, readWebhookSecret);
 
 export interface RunningOrchestrator {
   readonly url: string;
@@ -125,6 +130,7 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
       cluster,
       probeRecords,
       probe: (storage, at, signal) => probes.probeOn(storage, at, signal),
+      openTraffic,
       signingKey,
       ownerOf: (application) => ownerOf(installation, application),
       stateDirectory: config.stateDirectory,
@@ -181,6 +187,17 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
       }),
     );
 
+    const traffic = new TrafficRecords(database);
+    undo.push(
+      tellTraffic({
+        records: traffic,
+        open: openTraffic,
+        ownerOf: (application) => ownerOf(installation, application),
+        log,
+        signal: closing.signal,
+      }),
+    );
+
     const tokens = new TokenRecords(database);
     const storages = createStorageService({
       catalog,
@@ -223,8 +240,9 @@ export async function startOrchestrator(config: OrchestratorConfig): Promise<Run
           records: new AdoptionRecords(database),
         });
       },
-      apply: (manifest) => applyManifest({ catalog, openCluster, probes }, manifest),
+      apply: (manifest) => applyManifest({ catalog, openCluster, probes, openTraffic }, manifest),
       route: (application) => placements.route(application),
+      traffic: (application) => traffic.view(application),
       plans,
       operations: createOperationService({
         plans,

@@ -147,6 +147,21 @@ describe("baton token and audit", () => {
   });
 });
 
+it("a route is shown with who was told of it", async () => {
+  const at = "2026-01-02T03:04:05.000Z";
+  const place = { epoch: 2, cluster: "harbor-b", url: "http://127.0.0.1:4711" };
+  const told = { wanted: { ...place, since: at }, told: { ...place, at }, settled: true, error: null };
+  server.traffic = [{ target: "webhook http://hooks/", removed: false, tries: 0, ...told }];
+  const { stdout } = await run((context) => showRoute(context, "ledger", text));
+  expect(stdout).toBe(
+    "ledger is served at http://127.0.0.1:4711 on harbor-b, epoch 2\n" +
+      "  webhook http://hooks/: told http://127.0.0.1:4711 on harbor-b (epoch 2), 2026-01-02 03:04:05 UTC\n",
+  );
+  const asJson = await run((context) => showRoute(context, "ledger", json));
+  expect(JSON.parse(asJson.stdout)).toMatchObject({ epoch: 2, traffic: server.traffic });
+  server.traffic = [];
+});
+
 describe("the token that is used", () => {
   const route = (options: GlobalOptions) => (context: CommandContext) =>
     showRoute(context, "ledger", options);

@@ -180,6 +180,7 @@ export const fineMove = {
   },
   fence: null,
   database: null,
+  traffic: [],
   orchestrator: { version: "0.1.0", stateFreeBytes: known(2 ** 40) },
 } as const satisfies PreflightFacts;
 

@@ -27,6 +27,7 @@ import type {
   SourceFacts,
   StorageFacts,
   TargetFacts,
+  TrafficFacts,
 } from "./facts.ts";
 
 const idsOf = (facts: PreflightFacts): readonly string[] => checkPreflight(facts).map(({ id }) => id);
@@ -64,6 +65,13 @@ const booked = (
   const facts = recorded({ database: books, declared: { manifest, storage, database: books } }, fenced());
   return { ...facts, database: { check: known(true), letsSourceIn: known(true), ...change } };
 };
+const told = (check: TrafficFacts["check"]): PreflightFacts => ({
+  ...fine,
+  traffic: [
+    { target: "webhook http://one/", check: known(true) },
+    { target: "webhook http://two/", check },
+  ],
+});
 const orchestrator = (change: Partial<OrchestratorFacts>): PreflightFacts => ({
   ...fine,
   orchestrator: { ...fine.orchestrator, ...change },
@@ -275,6 +283,7 @@ const cases: readonly (readonly [ids: string | readonly string[], facts: Preflig
   ["verify-reads-only", declared({ verify: { method: "GET", path: "/", timeoutMs: 1 } })],
   ["agent-version", agent({ agentVersion: "0.0.9" })],
 
+  ["traffic-unusable", told({ known: false, why: "no answer" })],
   ["state-unwritable", orchestrator({ stateFreeBytes: unknown("EACCES") })],
   ["state-full", orchestrator({ stateFreeBytes: known(1) })],
 ];
@@ -298,6 +307,17 @@ describe("preflight", () => {
     const ids = preflightRules.map(({ id }) => id);
     expect(new Set(ids).size).toBe(ids.length);
     expect([...new Set(cases.flatMap(([found]) => found))].toSorted()).toEqual(ids.toSorted());
+  });
+
+  it("says of everybody who cannot be told the route why not, and of nobody else", () =>
+    expect(checkPreflight(told(unknown("no answer"))).map(({ detail }) => detail)).toEqual([
+      "webhook http://two/: no answer",
+    ]));
+
+  it("passes over a change of who is told the route, which counts at once", () => {
+    const traffic = [{ plugin: "command" as const, command: ["/bin/true"], timeoutMs: 1_000 }];
+    const changed = { ...manifest, traffic };
+    expect(idsOf(recorded({ declared: { manifest: changed, storage, database: null } }))).toEqual([]);
   });
 
   it("says what blocks first", () => {

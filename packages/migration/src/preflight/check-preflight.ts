@@ -13,6 +13,7 @@ import { sourceRules } from "./source-rules.ts";
 import { storageRules } from "./storage-rules.ts";
 import { surveyRules } from "./survey-rules.ts";
 import { targetRules } from "./target-rules.ts";
+import { trafficRules } from "./traffic-rules.ts";
 
 /** The same in a plan and at run time. */
 export const preflightRules: readonly Rule[] = [
@@ -27,6 +28,7 @@ export const preflightRules: readonly Rule[] = [
   ...databaseRules,
   ...fenceRules,
   ...hookRules,
+  ...trafficRules,
   ...orchestratorRules,
 ];
 

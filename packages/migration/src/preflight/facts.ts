@@ -27,6 +27,8 @@ export interface PreflightFacts {
   readonly fence: FenceFacts | null;
   /** Null: the application has none. */
   readonly database: DatabaseFacts | null;
+  /** Of everybody who is told where the application is served. */
+  readonly traffic: readonly TrafficFacts[];
   readonly orchestrator: OrchestratorFacts;
 }
 
@@ -136,6 +138,12 @@ export interface DatabaseFacts {
   readonly check: Seen<true>;
   /** Whether the source's role is let in; null where there is no source. */
   readonly letsSourceIn: Seen<boolean | null>;
+}
+
+export interface TrafficFacts {
+  readonly target: string;
+  /** Whether it can be told, as far as is cheap to see. */
+  readonly check: Seen<true>;
 }
 
 export interface OrchestratorFacts {

@@ -1,5 +1,9 @@
 import { canonicalJson } from "@baton/clusters";
+import type { ApplicationManifest } from "@baton/protocol";
 import type { Rule } from "./rule.ts";
+
+/** Who is told of the route goes by what is declared now. */
+const withoutTraffic = ({ traffic: _, ...rest }: ApplicationManifest) => rest;
 
 /** What the records say about the application and who else is at work on it. */
 export const operationRules: readonly Rule[] = [
@@ -51,7 +55,7 @@ export const operationRules: readonly Rule[] = [
     check: ({ request, records: { manifest, declared } }) =>
       request.kind !== "deploy" &&
       declared.manifest !== null &&
-      canonicalJson(manifest) !== canonicalJson(declared.manifest)
+      canonicalJson(withoutTraffic(manifest)) !== canonicalJson(withoutTraffic(declared.manifest))
         ? "the application's manifest is not the one that it was deployed from"
         : null,
   },

@@ -23,6 +23,7 @@ import {
 import { AuditRecords } from "../records/audit-records.ts";
 import { ProbeRecords } from "../records/probe-records.ts";
 import { TokenRecords } from "../records/token-records.ts";
+import { TrafficRecords } from "../records/traffic-records.ts";
 import { StorageProbes } from "../storages/storage-probes.ts";
 import { createStorageService } from "../storages/storage-service.ts";
 import { createAuthenticator } from "./authenticate.ts";
@@ -81,6 +82,7 @@ beforeEach(() => {
       return manifest;
     },
     route: (application) => placements.route(application),
+    traffic: (application) => new TrafficRecords(bed.database).view(application),
     plans: { plan: unused },
     operations: {
       ...unusedOperations,
@@ -344,11 +346,8 @@ describe("an operation", () => {
     const path = `/v1/operations/${newOperationId()}`;
     for (const query of ["waitMs=soon", "waitMs=-1", "waitMs=1e3", "waitMs=", "after=1.5", "waitMs=99999999"])
       await expectProblem(call(`${path}?${query}`), "invalid-request", `"${query.split("=")[0]}"`);
-    await expectProblem(
-      call(`${path}?wait=1`),
-      "invalid-request",
-      'unknown field "wait" (allowed: waitMs, after)',
-    );
+    const words = 'unknown field "wait" (allowed: waitMs, after)';
+    await expectProblem(call(`${path}?wait=1`), "invalid-request", words);
     await expectProblem(call(path), "unknown-operation");
   });
 });

@@ -3,6 +3,7 @@ import {
   type AdoptionRequest,
   AppError,
   type Route,
+  type TrafficView,
   adoptionRequestSchema,
   confirmationSchema,
   manifestSchemas,
@@ -35,6 +36,7 @@ export interface AppDeps extends GuardDeps {
   /** Takes on another owner's lease, as `adoptLease` does. @param by the token's name. */
   adopt(storage: string, request: AdoptionRequest, by: string): Promise<Adoption>;
   route(application: string): Promise<Route>;
+  traffic(application: string): Promise<readonly TrafficView[]>;
   readonly plans: Pick<PlanService, "plan">;
   readonly operations: OperationService;
   /** Whether requests may be sent here; never throws. */
@@ -115,6 +117,9 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
   app.get("/v1/applications", async (context) => context.json({ items: await deps.applications() }));
   app.get("/v1/applications/:name/route", async (context) =>
     context.json(await deps.route(context.req.param("name"))),
+  );
+  app.get("/v1/applications/:name/traffic", async (context) =>
+    context.json({ items: await deps.traffic(context.req.param("name")) }),
   );
 
   app.route("/v1/plans", routePlans(deps.plans));

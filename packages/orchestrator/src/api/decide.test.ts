@@ -25,6 +25,7 @@ beforeAll(async () => {
     adopt: none,
     storages: { list: none, show: none, probe: none, rotate: none, inventory: none, remove: none },
     route: none,
+    traffic: none,
     plans: { plan: none },
     operations: {
       start: none,

@@ -51,6 +51,7 @@ beforeAll(async () => {
       return manifest;
     },
     route: (application) => placements.route(application),
+    traffic: async () => [],
     plans: { plan: notHere },
     operations: {
       list: (application) => operations.list(application),

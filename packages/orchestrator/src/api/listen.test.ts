@@ -28,6 +28,7 @@ const deps: AppDeps = {
   adopt: none,
   storages: { list: none, show: none, probe: none, rotate: none, inventory: none, remove: none },
   route: none,
+  traffic: none,
   plans: { plan: none },
   operations: { start: none, find: none, list: none, decide: none, explain: none, receipts: none },
   ready: async () => true,

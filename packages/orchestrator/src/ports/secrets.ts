@@ -5,6 +5,7 @@ import {
   accessKeySchema,
   databaseLoginSchema,
   parseAs,
+  webhookSecretSchema,
 } from "@baton/protocol";
 
 /** A key pair. @see readSecret */
@@ -14,6 +15,11 @@ export const readAccessKey = (reference: SecretReference) =>
 /** An administrator of a database. @see readSecret */
 export const readDatabaseLogin = (reference: SecretReference) =>
   readSecret(reference, databaseLoginSchema, "user and password");
+
+/** What signs webhooks. @see readSecret */
+export const readWebhookSecret = async (reference: SecretReference): Promise<string> =>
+  (await readSecret(reference, webhookSecretSchema, 'secret, as "whsec_" and 24 bytes or more in base64'))
+    .secret;
 
 /** Each time it is needed, so that a rotated file counts at once. @throws `secret-unavailable`, never with the content. */
 async function readSecret<S extends Parameters<typeof parseAs>[0]>(

@@ -9,6 +9,7 @@ import type {
   Seen,
   SourceFacts,
   TargetFacts,
+  TrafficFacts,
 } from "@baton/migration";
 import {
   type AgentStatus,
@@ -16,8 +17,10 @@ import {
   type ClusterManifest,
   type PrivateKey,
   newPlacementId,
+  trafficTarget,
 } from "@baton/protocol";
 import { identityOf } from "@baton/storage/fence";
+import type { OpenTraffic } from "@baton/traffic";
 import { checkDatabase } from "../apply-manifest.ts";
 import { openDatabaseRoles } from "../ports/database-roles.ts";
 import { openKeys } from "../ports/open-fence.ts";
@@ -38,6 +41,7 @@ export interface FactsParams {
   readonly cluster: (name: string) => Promise<Cluster>;
   readonly probeRecords: StorageFactsParams["records"];
   readonly probe: NonNullable<StorageFactsParams["probe"]>;
+  readonly openTraffic: OpenTraffic;
   readonly signingKey: PrivateKey;
   readonly stateDirectory: string;
   readonly version: string;
@@ -70,7 +74,7 @@ export async function gatherFacts(
       name === null ? null : params.catalog.cluster(name),
     ),
   );
-  const [source, target, seenStorage, fence, database, stateFreeBytes] = await Promise.all([
+  const [source, target, seenStorage, fence, database, traffic, stateFreeBytes] = await Promise.all([
     seeSource(params, about, { manifest: sourceManifest ?? null, salt }, signal),
     seeTarget(params, subject, { declared: targetManifest ?? null, salt }, signal),
     seeStorage({
@@ -82,10 +86,22 @@ export async function gatherFacts(
     }),
     seeFence(params, subject, signal),
     seeDatabase(params, subject, signal),
+    seeTraffic(params, subject, signal),
     see(() => freeBytes(params.stateDirectory), { timeoutMs: quickMs, signal }),
   ]);
   const orchestrator = { version: params.version, stateFreeBytes };
-  return { request, saga, records, source, target, storage: seenStorage, fence, database, orchestrator };
+  return {
+    request,
+    saga,
+    records,
+    source,
+    target,
+    storage: seenStorage,
+    fence,
+    database,
+    traffic,
+    orchestrator,
+  };
 }
 
 async function seeSource(
@@ -223,6 +239,26 @@ async function seeDatabase(
     ),
   ]);
   return { check: checked, letsSourceIn };
+}
+
+/** As people declare it now: it goes by nothing else. */
+function seeTraffic(
+  { openTraffic }: FactsParams,
+  { records: { declared } }: Subject,
+  signal: AbortSignal,
+): Promise<readonly TrafficFacts[]> {
+  return Promise.all(
+    (declared.manifest?.traffic ?? []).map(async (plugin) => ({
+      target: trafficTarget(plugin),
+      check: await see(
+        async (limit) => {
+          await openTraffic(plugin).check(limit);
+          return true as const;
+        },
+        { timeoutMs: quickMs, signal },
+      ),
+    })),
+  );
 }
 
 async function freeBytes(directory: string): Promise<number> {
