@@ -30,7 +30,7 @@ const wrong: readonly WrongManifest[] = [
     path: "/v1/applications/skiff",
     words: [
       'unknown field "replicas"',
-      "allowed: kind, name, storage, storageUse, database, workload, container, hook, stop, readiness, verify",
+      "allowed: kind, name, storage, storageUse, database, workload, container, hook, stop, readiness, verify, traffic",
     ],
   },
   {
@@ -108,6 +108,27 @@ const wrong: readonly WrongManifest[] = [
     words: ['storage "nosuch"', "known: "],
   },
   {
+    title: "an unknown way of telling the route is refused with those that are",
+    manifest: { ...application, traffic: [{ plugin: "pigeon" }] },
+    path: "/v1/applications/skiff",
+    words: ['"traffic[0].plugin"', '"webhook"', '"command"', '"dns"'],
+  },
+  {
+    title: "a program that is not there is no receiver of the route",
+    manifest: { ...application, traffic: [{ plugin: "command", command: ["/nowhere/route"] }] },
+    path: "/v1/applications/skiff",
+    words: ["/nowhere/route is not there"],
+  },
+  {
+    title: "a webhook's secret that cannot be read is named",
+    manifest: {
+      ...application,
+      traffic: [{ plugin: "webhook", url: "http://127.0.0.1:1/", secret: { file: "/nowhere/secret.json" } }],
+    },
+    path: "/v1/applications/skiff",
+    words: ["/nowhere/secret.json", "there is no such file"],
+  },
+  {
     title: "a control prefix is no application's prefix",
     manifest: {
       kind: "storage",
@@ -139,6 +160,8 @@ const codes: Readonly<Record<string, ErrorCode>> = {
   "a storage that nobody declared is no storage for an application": "unknown-storage",
   "an engine at which nobody answers is no cluster": "cluster-unavailable",
   "a directory in which nothing can be made is no cluster": "cluster-unavailable",
+  "a program that is not there is no receiver of the route": "traffic-unusable",
+  "a webhook's secret that cannot be read is named": "secret-unavailable",
 };
 
 export function testManifests(at: () => Stage): void {
