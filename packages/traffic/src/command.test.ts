@@ -99,7 +99,7 @@ it("what is an argument is no word for a shell", async () => {
 it("at its deadline everything that it started is killed", async () => {
   const file = newFile();
   await expect(
-    open(process.execPath, program, file, "hang").tell(telling({}), AbortSignal.timeout(1_500)),
+    open(process.execPath, program, file, "hang").tell(telling({}), AbortSignal.timeout(3_000)),
   ).rejects.toThrow("it did not end within its deadline and was killed");
   const pids = (await readFile(`${file}.pids`, "utf8")).split(" ").map(Number);
   expect(pids).toHaveLength(2);

@@ -99,7 +99,7 @@ export function testTrafficPlugin(name: string, setup: () => Promise<TrafficBed>
         code: "traffic-failed",
         message: expect.stringContaining("it did not end within its deadline"),
       });
-      expect(performance.now() - startedAt).toBeLessThan(2 * shortMs);
+      expect(performance.now() - startedAt).toBeLessThan(patientMs);
       await bed.resume();
       await tell();
       expect(await bed.leadsTo()).toBe(host["harbor-a"]);

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { AppError, type TrafficPluginManifest, createKeyPair, trafficTarget } from "@baton/protocol";
 import type { Telling } from "@baton/traffic";
@@ -78,12 +79,10 @@ const settled = (application: string, of: string) =>
     },
     { timeout: waitMs, interval: 20 },
   );
-const silent = (signal: AbortSignal): Promise<never> =>
-  new Promise((_resolve, reject) => {
-    signal.addEventListener("abort", () =>
-      reject(new AppError("traffic-failed", "cannot tell it: no answer")),
-    );
-  });
+async function silent(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await once(signal, "abort");
+  throw new AppError("traffic-failed", "cannot tell it: no answer");
+}
 
 it("tells each receiver once, and whoever refuses again after a pause, with what went wrong in the log once", async () => {
   const application = await serving("one", "two");
