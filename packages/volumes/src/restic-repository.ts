@@ -138,8 +138,14 @@ export async function openRepository(options: RepositoryOptions, limit: RunLimit
         accept: [0, 3],
         onLine: (text) => {
           const line = parseOutput(backupLineSchema, text, what);
-          if (line.message_type === "summary") summary = line;
-          else onProgress?.(progressOf(line.bytes_done, line.total_bytes, performance.now() - startedAt));
+          const elapsedMs = performance.now() - startedAt;
+          if (line.message_type === "status")
+            onProgress?.(progressOf(line.bytes_done, line.total_bytes, elapsedMs));
+          else {
+            summary = line;
+            // A quick one tells of nothing before its end.
+            onProgress?.(progressOf(line.total_bytes_processed, line.total_bytes_processed, elapsedMs));
+          }
         },
       });
       if (summary === undefined)
