@@ -31,6 +31,7 @@ export const access: Readonly<Record<string, Role | "anyone">> = {
   "GET /v1/applications": "viewer",
   "PUT /v1/applications/:name": "admin",
   "GET /v1/applications/:name/route": "viewer",
+  "GET /v1/applications/:name/traffic": "viewer",
 
   // It probes.
   "POST /v1/plans": "operator",
