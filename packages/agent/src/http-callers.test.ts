@@ -6,6 +6,17 @@ import { type Bed, createBed, until } from "./fixtures/agent-bed.ts";
 let bed: Bed;
 afterEach(() => bed.end(), 60_000);
 
+it("takes the token from the second header where a proxy keeps the first one for itself", async () => {
+  bed = await createBed();
+  await bed.run();
+  const ask = async (headers: Record<string, string>): Promise<number> =>
+    (await fetch(`${bed.agent.endpoint.url}/v1/status`, { headers })).status;
+  const token = `Bearer ${await bed.sign({ kind: "read" }, 0)}`;
+  expect(await ask({ "baton-authorization": token, authorization: "Bearer of.the.proxy" })).toBe(200);
+  expect(await ask({ "baton-authorization": token })).toBe(403);
+  expect(await ask({ authorization: "Bearer of.the.proxy" })).toBe(401);
+});
+
 describe("case 33: whoever asked for a stop", { timeout: 60_000 }, () => {
   it("may leave before the answer: the stop goes on and can be asked for", async () => {
     bed = await createBed({ environment: { STOP_MS: "500" } });

@@ -10,6 +10,7 @@ import {
   AppError,
   type Command,
   assertBodyMatches,
+  forwardedTokenHeader,
   type CheckResult,
   keysBodySchema,
   parseAs,
@@ -113,6 +114,12 @@ async function serve(
   }
 }
 
+/** Kubernetes' API server keeps `authorization` for itself when it passes a request on. */
+const tokenOf = ({ request: { headers } }: Call): string | undefined => {
+  const forwarded = headers[forwardedTokenHeader];
+  return typeof forwarded === "string" ? forwarded : headers.authorization;
+};
+
 function createRoutes(deps: ServerDeps): readonly Route[] {
   const { gate, supervisor, operations, receipts, onRefused, metricsText } = deps;
   /** Lets the token through, then acts; a refused command has changed nothing, but its token is used up. */
@@ -123,7 +130,7 @@ function createRoutes(deps: ServerDeps): readonly Route[] {
   ): Promise<PassedCommand<K>> => {
     let verified: PassedCommand<K> | null = null;
     try {
-      verified = await gate.pass(call.request.headers.authorization, kind);
+      verified = await gate.pass(tokenOf(call), kind);
       await act(verified);
       return verified;
     } catch (error) {
@@ -137,7 +144,7 @@ function createRoutes(deps: ServerDeps): readonly Route[] {
     response.setHeader("location", `/v1/operations/${key}`);
     sendJson(response, 202, await operations.show(key));
   };
-  const read = (call: Call): Promise<unknown> => gate.pass(call.request.headers.authorization, "read");
+  const read = (call: Call): Promise<unknown> => gate.pass(tokenOf(call), "read");
 
   return [
     {

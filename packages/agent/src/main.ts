@@ -9,6 +9,7 @@ const usage = `usage: baton-agent run [options] -- COMMAND…    executes the co
        baton-agent gate DIRECTORY               prints the shell program that holds a command for attach
        baton-agent stop [--wait] [--deadline-ms N] [--state-directory DIR]
        baton-agent status [--explain] [--json] [--state-directory DIR]
+       baton-agent look [--state-directory DIR]      who is here, and every process, as JSON
        baton-agent check-config run|attach [options] [-- COMMAND…]
        baton-agent --help | --version`;
 
@@ -25,6 +26,9 @@ async function main(): Promise<void> {
     case "status":
       endOnSignals();
       return (await import("./commands/status.ts")).status(args, env);
+    case "look":
+      endOnSignals();
+      return (await import("./commands/look.ts")).look(args, env);
     case "check-config":
       endOnSignals();
       return (await import("./commands/check-config.ts")).checkConfig(args, env);

@@ -10,6 +10,7 @@ export { observeListening } from "./observe-listening.ts";
 export type { ListeningWatch, ObserveListeningOptions } from "./observe-listening.ts";
 export { openFiles } from "./open-files.ts";
 export type { OpenFiles, OpenFilesOptions } from "./open-files.ts";
+export { visitProcesses } from "./every-process.ts";
 export { identify, isAlive, readBootId } from "./process-identity.ts";
 export type { ProcessIdentity } from "./process-identity.ts";
 export { readStat } from "./process-stat.ts";

@@ -146,3 +146,6 @@ export type AgentEndpoint = v.InferOutput<typeof agentEndpointSchema>;
 
 /** Environment variable that marks every process of a placement's runs; its value is `<placement>:<run cookie>`. */
 export const cookieVariable = "BATON_COOKIE";
+
+/** Carries the command token where a proxy on the way keeps `authorization` for itself; it wins over that one. */
+export const forwardedTokenHeader = "baton-authorization";

@@ -14,7 +14,7 @@ export { receiptPlacement, signReceipt, verifyReceipt } from "./receipt.ts";
 export type { AgentConfig, AgentConfigInput, AttachTarget } from "./agent-config.ts";
 export { agentConfigSchema } from "./agent-config.ts";
 export type { AgentEndpoint, AgentOperation, AgentState, AgentStatus, Waiting } from "./agent-api.ts";
-export { type CheckResult, checkResultSchema } from "./agent-api.ts";
+export { type CheckResult, checkResultSchema, forwardedTokenHeader } from "./agent-api.ts";
 export { type ServedKey, agentEndpointSchema, agentOperationSchema, servedKeySchema } from "./agent-api.ts";
 export { type StartResult, agentStatusSchema, confirmationSchema, cookieVariable } from "./agent-api.ts";
 export { type Hook, type HookInput, type Verify, hookSchema, longestStopMs } from "./hook.ts";
