@@ -3,7 +3,9 @@ import type {
   AgentEndpoint,
   ApplicationManifest,
   ContainerManifest,
+  KubernetesManifest,
 } from "@baton/protocol";
+import type { Dispatcher } from "undici";
 import type { ClusterSurvey } from "./cluster-survey.ts";
 
 export type Workload = ApplicationManifest["workload"];
@@ -17,6 +19,8 @@ export interface PlacementSpec {
   >;
   /** What the application runs in, where the place runs containers; other places pass over it. */
   readonly container?: ContainerManifest | undefined;
+  /** Its own objects, for clusters of Kubernetes. */
+  readonly kubernetes?: KubernetesManifest | undefined;
 }
 
 /** A placement whose agent is up and was identified by the driver's own trusted path. */
@@ -59,6 +63,8 @@ export interface ClusterRoom {
 export interface Cluster {
   readonly name: string;
   readonly capabilities: ClusterCapabilities;
+  /** What requests to its agents go through, where some of them cannot be connected to; without it, nothing is needed. */
+  readonly agentDispatcher?: Dispatcher | undefined;
 
   /** Whether placements can be made here at all. @throws `cluster-unavailable` with the reason. */
   check(params: { readonly timeoutMs: number }): Promise<void>;

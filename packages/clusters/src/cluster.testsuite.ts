@@ -23,6 +23,8 @@ export interface TestClusterOptions {
   readonly capabilities: ClusterCapabilities;
   /** Whether processes of the application may live on when the agent is killed. */
   readonly outlivesAgent: boolean;
+  /** Whether the place itself starts an agent again that died. */
+  readonly restartsAgents?: boolean | undefined;
   /** Adds what only this place needs to a spec. */
   readonly complete?: ((spec: PlacementSpec) => PlacementSpec) | undefined;
   /** For one call of the port. */
@@ -58,7 +60,8 @@ export async function createPlacementSpec(
 
 /** What every cluster must do, on the fake and on every real driver. */
 export function testCluster({ name, setup, teardown, ...options }: TestClusterOptions): void {
-  const { capabilities, outlivesAgent, complete = (spec) => spec, timeoutMs = 10_000 } = options;
+  const { capabilities, outlivesAgent, restartsAgents = false } = options;
+  const { complete = (spec) => spec, timeoutMs = 10_000 } = options;
   const createSpec = async (...which: Parameters<typeof createPlacementSpec>): Promise<PlacementSpec> =>
     complete(await createPlacementSpec(...which));
 
@@ -129,17 +132,31 @@ export function testCluster({ name, setup, teardown, ...options }: TestClusterOp
       expect(await cluster.find({ placement: newPlacementId(), timeoutMs })).toBeNull();
     });
 
-    it("says agent-unreachable for a dead agent and starts it again with the same key", async () => {
+    it.runIf(restartsAgents)("finds a dead agent started again by the place, with the same key", async () => {
       const spec = await createSpec();
       const placed = await place(spec);
       await bed.killAgent(placed);
-      const lookup = cluster.find({ placement: spec.placement, timeoutMs });
-      await expect(lookup).rejects.toMatchObject({ code: "agent-unreachable" });
-      const again = await place(spec);
-      expect(again.endpoint.publicKey).toEqual(placed.endpoint.publicKey);
-      expect(again.endpoint.instance).not.toBe(placed.endpoint.instance);
-      expect(again.applicationUrl).toBe(placed.applicationUrl);
+      const again = await cluster.find({ placement: spec.placement, timeoutMs });
+      expect(again?.endpoint.publicKey).toEqual(placed.endpoint.publicKey);
+      expect(again?.endpoint.instance).not.toBe(placed.endpoint.instance);
+      expect(again?.applicationUrl).toBe(placed.applicationUrl);
+      expect(await place(spec)).toEqual(again);
     });
+
+    it.runIf(!restartsAgents)(
+      "says agent-unreachable for a dead agent and starts it again with the same key",
+      async () => {
+        const spec = await createSpec();
+        const placed = await place(spec);
+        await bed.killAgent(placed);
+        const lookup = cluster.find({ placement: spec.placement, timeoutMs });
+        await expect(lookup).rejects.toMatchObject({ code: "agent-unreachable" });
+        const again = await place(spec);
+        expect(again.endpoint.publicKey).toEqual(placed.endpoint.publicKey);
+        expect(again.endpoint.instance).not.toBe(placed.endpoint.instance);
+        expect(again.applicationUrl).toBe(placed.applicationUrl);
+      },
+    );
 
     it("removes a held placement with its agent, and again without complaint", async () => {
       const spec = await createSpec();
@@ -218,7 +235,19 @@ export function testCluster({ name, setup, teardown, ...options }: TestClusterOp
         },
       );
 
-      it.runIf(!outlivesAgent)(
+      it.runIf(restartsAgents)(
+        "says terminated when the agent took the application with it and is held again",
+        async () => {
+          const spec = await createSpec();
+          const placed = await place(spec);
+          await bed.startApplication(placed);
+          await bed.killAgent(placed);
+          await place(spec);
+          expect(await witness(spec.placement)).toMatchObject({ state: "terminated", agentAlive: true });
+        },
+      );
+
+      it.runIf(!outlivesAgent && !restartsAgents)(
         "says terminated when the agent took the application with it, and a new agent is held",
         async () => {
           const spec = await createSpec();

@@ -8,3 +8,5 @@ export { openContainerCluster } from "./container-engine/container-cluster.ts";
 export type { ContainerClusterOptions } from "./container-engine/container-cluster.ts";
 export { openKubeClient } from "./kubernetes/kube-client.ts";
 export type { KubeAccess, KubeClient, KubeKind, KubeObject, KubeOwner } from "./kubernetes/kube-client.ts";
+export { openKubernetesCluster } from "./kubernetes/kubernetes-cluster.ts";
+export type { KubernetesClusterOptions } from "./kubernetes/kubernetes-cluster.ts";

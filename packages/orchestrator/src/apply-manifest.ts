@@ -1,4 +1,9 @@
-import { type Cluster, openContainerCluster, openProcessCluster } from "@baton/clusters";
+import {
+  type Cluster,
+  openContainerCluster,
+  openKubernetesCluster,
+  openProcessCluster,
+} from "@baton/clusters";
 import {
   AppError,
   type ClusterManifest,
@@ -32,6 +37,8 @@ export function clusterOpener(agentCommand: readonly string[], log: Logger): Ope
       case "podman":
       case "docker":
         return openContainerCluster({ ...manifest, log: tell });
+      case "kubernetes":
+        return openKubernetesCluster({ ...manifest, log: tell });
     }
   };
 }

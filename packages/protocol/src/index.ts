@@ -23,6 +23,7 @@ export type { ApplicationManifest, ClusterManifest, Manifest, StorageManifest } 
 export { type DatabaseLogin, type DatabaseManifest, databaseLoginSchema } from "./manifest.ts";
 export { type AccessKey, type SecretReference, accessKeySchema, manifestSchemas } from "./manifest.ts";
 export { type FenceManifest, prefixSchema } from "./manifest.ts";
+export { type KubernetesManifest, isKubernetesWorkload, kubernetesSchema } from "./kubernetes.ts";
 export { type ContainerManifest, agentPortInContainer, containerSchema } from "./container.ts";
 export { type Explanation, type Place, explanationSchema } from "./explanation.ts";
 export { decisionRequestSchema, decisionSchema } from "./operation.ts";

@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { containerSchema } from "./container.ts";
 import { hookSchema, readinessSchema, verifySchema, workloadSchema } from "./hook.ts";
 import { nameSchema } from "./ids.ts";
+import { kubernetesSchema } from "./kubernetes.ts";
 import { integer, record, strictObject, variant, withoutBreaks } from "./schema.ts";
 import { stopPolicySchema } from "./stop-policy.ts";
 import { trafficSchema } from "./traffic.ts";
@@ -66,7 +67,7 @@ const containerClusterOf = <const D extends "podman" | "docker">(driver: D) =>
 
 /**
  * A place that runs placements. `process`: local processes below `directory`. `podman`, `docker`: containers, by the engine's API, which is the same for
- * both.
+ * both. `kubernetes`: pods in one namespace.
  */
 export const clusterManifestSchema = variant("driver", [
   strictObject({
@@ -77,6 +78,18 @@ export const clusterManifestSchema = variant("driver", [
   }),
   containerClusterOf("podman"),
   containerClusterOf("docker"),
+  strictObject({
+    kind: v.literal("cluster"),
+    name: nameSchema,
+    driver: v.literal("kubernetes"),
+    /** On the orchestrator's machine; without it, the orchestrator's own service account. */
+    kubeconfig: v.optional(absolutePath),
+    /** Of the kubeconfig; without it, its current one. */
+    context: v.optional(v.pipe(v.string(), v.minLength(1))),
+    namespace: nameSchema,
+    /** The agent as one file, on the orchestrator's machine: it is put into containers whose image has none. */
+    agent: v.optional(absolutePath),
+  }),
 ]);
 export type ClusterManifest = v.InferOutput<typeof clusterManifestSchema>;
 
@@ -258,6 +271,8 @@ export const applicationManifestSchema = strictObject({
   workload: workloadSchema,
   /** Needed on clusters that run containers; the others pass over it. */
   container: v.optional(containerSchema),
+  /** Its own objects there; clusters of Kubernetes make a pod of `container` where it has none, and the others pass over it. */
+  kubernetes: v.optional(kubernetesSchema),
   hook: v.optional(hookSchema, {}),
   /** What operations do about a hook that fails. */
   stop: v.optional(stopPolicySchema),

@@ -24,7 +24,9 @@ export async function lookAtPlace(params: {
       cluster.find({ placement, timeoutMs: lookMs }).then(async (placed) => {
         if (placed === null)
           throw new AppError("unknown-placement", `${placement} is not on ${cluster.name}`);
-        const client = createAgentClient({ url: placed.endpoint.url, placement, signingKey });
+        const { url } = placed.endpoint;
+        const dispatcher = cluster.agentDispatcher;
+        const client = createAgentClient({ url, placement, signingKey, dispatcher });
         return client.status(AbortSignal.timeout(lookMs));
       }),
     ),

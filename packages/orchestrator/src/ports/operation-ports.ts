@@ -208,6 +208,7 @@ function placementSpec(
   return {
     placement: id,
     ...(manifest.container && { container: manifest.container }),
+    ...(manifest.kubernetes && { kubernetes: manifest.kubernetes }),
     agent: {
       application,
       commandKey: params.commandKey,

@@ -63,7 +63,9 @@ export function createPlacementPort(params: PlacementPortParams): KeyedPlacement
 
   const adopt = async (placed: PlacedAgent) => {
     await records.pinKey(placement, placed.endpoint.publicKey, placed.applicationUrl);
-    const client = createAgentClient({ url: placed.endpoint.url, placement, signingKey, term });
+    const { url } = placed.endpoint;
+    const dispatcher = cluster.agentDispatcher;
+    const client = createAgentClient({ url, placement, signingKey, term, dispatcher });
     known = { placed, client };
     return known;
   };

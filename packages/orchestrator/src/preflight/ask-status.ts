@@ -51,7 +51,8 @@ async function findAgent(
       "agent-identity",
       `cannot trust the agent of ${placement}: it has another key than recorded`,
     );
-  return createAgentClient({ url: endpoint.url, placement, signingKey });
+  const { agentDispatcher: dispatcher } = cluster;
+  return createAgentClient({ url: endpoint.url, placement, signingKey, dispatcher });
 }
 
 async function askThroughBucket(
