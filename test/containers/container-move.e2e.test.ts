@@ -1,7 +1,7 @@
 /*
  * P1, P2, P3 on containers: the ledger moves between two Podman hosts and back while a writer uses it, and the orchestrator is killed on the way.
  */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -17,42 +17,20 @@ import {
   application,
   bucket,
   clusters,
-  ledgerProgram,
   openHarbour,
   prefix,
   runOperation,
 } from "@baton/example-ledger/demo";
 import { type ClusterManifest, containerSchema, parseAs } from "@baton/protocol";
-import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildAgent } from "./agent-bundle.ts";
 import { needsContainers } from "./container-bed.ts";
 import { type ContainerHost, startHost } from "./container-host.ts";
-import { type Found, findPodman } from "./podman.ts";
+import { buildLedger, ledgerImage } from "./ledger-image.ts";
+import { findPodman } from "./podman.ts";
 import { until } from "./until.ts";
 
 const found = await findPodman();
-const image = "localhost/baton-test/ledger:1";
-
-async function buildLedger(
-  podman: Extract<Found, { readonly missing: null }>,
-  directory: string,
-): Promise<void> {
-  const outfile = join(directory, "ledger.mjs");
-  // What it is made of is in part CommonJS, which calls for `require`.
-  const banner =
-    'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);';
-  const common = { bundle: true, platform: "node", format: "esm", banner: { js: banner } } as const;
-  await build({ ...common, entryPoints: [ledgerProgram], outfile });
-  await writeFile(
-    join(directory, "Dockerfile"),
-    `FROM ${podman.nodeImage}\nCOPY ledger.mjs /app/ledger.mjs\n`,
-  );
-  await podman.podman.read(["build", "--quiet", "--pull=never", "--tag", image, directory], {
-    timeoutMs: 120_000,
-  });
-}
-
 describe(
   "the ledger on two Podman hosts",
   { skip: found.missing !== null, meta: needsContainers(found) },
@@ -66,7 +44,10 @@ describe(
       directory = await mkdtemp(join(tmpdir(), "baton-hosts-"));
       const agent = await buildAgent();
       await buildLedger(found, directory);
-      hosts = [await startHost(found, image, directory), await startHost(found, image, directory)];
+      hosts = [
+        await startHost(found, ledgerImage, directory),
+        await startHost(found, ledgerImage, directory),
+      ];
       const declared = hosts.map(({ api, address }, n): ClusterManifest => ({
         kind: "cluster",
         name: clusters[n] ?? "",
@@ -78,7 +59,7 @@ describe(
       }));
       harbour = await openHarbour({
         changes: {
-          container: parseAs(containerSchema, { image, pull: "never" }, "the container"),
+          container: parseAs(containerSchema, { image: ledgerImage, pull: "never" }, "the container"),
           workload: { command: ["node", "/app/ledger.mjs"], environment: { LISTEN_HOST: "0.0.0.0" } },
         },
         elsewhere: { clusters: declared, storeHost: hosts[0]?.outside ?? "", end: async () => {} },

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Cluster, type PlacedAgent, type PlacementSpec, openKubernetesCluster } from "@baton/clusters";
-import { createPlacementSpec, testCluster } from "@baton/clusters/testing";
+import { testCluster } from "@baton/clusters/testing";
 import { containerSchema, parseAs } from "@baton/protocol";
 import { afterAll, beforeAll, describe } from "vitest";
 import { buildAgent } from "../containers/agent-bundle.ts";

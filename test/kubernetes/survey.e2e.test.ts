@@ -32,7 +32,7 @@ describe(
   "a survey of a real cluster",
   {
     skip: reason !== null,
-    meta: { needs: { part: "kube", reason: reason ?? "it is there", nowhere: true } },
+    meta: { needs: { part: "kube", reason: reason ?? "it is there" } },
   },
   () => {
     let bed: SurveyBed;

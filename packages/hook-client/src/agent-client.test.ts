@@ -128,6 +128,13 @@ describe("a call", () => {
     expect(agent.heard).toHaveLength(0);
   });
 
+  it.each([502, 503, 504])("is silent where something on the way to it answers %i", async (answered) => {
+    agent.answer({ status: answered, text: "no endpoints" });
+    await expect(client.status(AbortSignal.timeout(200))).rejects.toMatchObject({
+      code: "agent-unreachable",
+    });
+  });
+
   it("refuses an answer that is not what was asked for", async () => {
     agent.answer({ status: 200, json: { ...status(), state: "asleep" } });
     await expect(client.status(signal)).rejects.toMatchObject({ code: "agent-failed" });

@@ -134,6 +134,13 @@ function problemOf(address: AgentAddress, status: number, text: string): AppErro
   try {
     return fromProblem(parseAs(problemSchema, JSON.parse(text), "the agent's problem"));
   } catch (error) {
+    // A proxy's word on the way, not the agent's, which always says why.
+    if (status >= 502 && status <= 504)
+      return new AppError(
+        "agent-unreachable",
+        `cannot reach the agent of ${address.placement}: what is on the way to it answered ${status}`,
+        { cause: error },
+      );
     return new AppError(
       "agent-failed",
       `cannot use the agent of ${address.placement}: it answered ${status}`,

@@ -1,5 +1,6 @@
-import { Writable } from "node:stream";
+import { Readable, Writable } from "node:stream";
 import { Exec, type V1Status } from "@kubernetes/client-node";
+import { WebSocketHandler } from "@kubernetes/client-node/dist/web-socket-handler.js";
 import { AppError } from "@baton/protocol";
 import type { KubeIdentity } from "./kube-identity.ts";
 
@@ -29,7 +30,9 @@ export async function execInPod(identity: KubeIdentity, params: ExecParams): Pro
   const stop = (): void => ended.reject(signal.reason as Error);
   signal.throwIfAborted();
   signal.addEventListener("abort", stop, { once: true });
-  const opening = new Exec(identity.config).exec(
+  // Without streams it takes this process's own, and keeps its stdin open.
+  const streams = { stdin: Readable.from([]), stdout: stdout.stream, stderr: stderr.stream };
+  const opening = new Exec(identity.config, new WebSocketHandler(identity.config, undefined, streams)).exec(
     namespace,
     pod,
     container,

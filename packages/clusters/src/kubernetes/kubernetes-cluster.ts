@@ -1,8 +1,8 @@
 import { access, constants } from "node:fs/promises";
-import { AppError, accepts, placementIdSchema } from "@baton/protocol";
+import { AppError, accepts, isKubernetesWorkload, placementIdSchema } from "@baton/protocol";
 import type { Cluster, ClusterCapabilities } from "../cluster.port.ts";
 import { type Deadline, reasonOf, within } from "../deadline.ts";
-import { openKubeClient } from "./kube-client.ts";
+import { type KubeObject, openKubeClient } from "./kube-client.ts";
 import { KubeDispatcher } from "./kube-dispatcher.ts";
 import { type KubeAccess, openIdentity } from "./kube-identity.ts";
 import { type Place, clusterLabel, placementLabel, removedLabel } from "./names.ts";
@@ -12,6 +12,8 @@ import { findPod } from "./pods.ts";
 import { pollCalmly } from "./poll-calmly.ts";
 import { type Paths, reachAgent } from "./reach-agent.ts";
 import { removeWorkload } from "./remove-workload.ts";
+import { driverRights } from "./survey/driver-rights.ts";
+import { surveyWorkload } from "./survey/survey-workload.ts";
 import { witnessPod } from "./witness-pod.ts";
 
 export interface KubernetesClusterOptions extends KubeAccess {
@@ -70,6 +72,29 @@ export function openKubernetesCluster(options: KubernetesClusterOptions): Cluste
         await access(agent, constants.R_OK).catch((error: unknown) => {
           const detail = `cannot use cluster ${name}: the agent ${agent} cannot be read (${reasonOf(error)}); build it, or correct "agent"`;
           throw new AppError("cluster-unavailable", detail);
+        });
+      }),
+
+    survey: ({ application, placement, salt, timeoutMs }) =>
+      run(timeoutMs, `look around on cluster ${name}`, ({ signal }) => {
+        const { client } = place;
+        // As they would be put here.
+        const objects = (application.kubernetes?.objects ?? []).map((object): KubeObject => ({
+          ...object,
+          metadata: { ...object.metadata, namespace },
+        }));
+        const workload = objects.find(isKubernetesWorkload) ?? null;
+        const rights = driverRights(objects, workload);
+        return surveyWorkload({
+          client,
+          namespace,
+          objects,
+          workload,
+          placement,
+          placementLabel,
+          rights,
+          salt,
+          signal,
         });
       }),
 

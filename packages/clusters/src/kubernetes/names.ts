@@ -16,6 +16,8 @@ export const removedLabel = "baton.dev/removed";
 export const specAnnotation = "baton.dev/spec";
 export const workloadAnnotation = "baton.dev/workload";
 export const podAnnotation = "baton.dev/pod";
+/** On the secret of a placement whose end was begun when nothing of its application lived: its value is the pod's UID. */
+export const endingAnnotation = "baton.dev/ending";
 /** Keeps a pod until the node's word on its end was seen. */
 export const finalizer = "baton.dev/witness";
 
@@ -37,7 +39,7 @@ export const labelsOf = (
   [applicationLabel]: application,
 });
 
-export const nameOf = ({ kind, metadata: { name } }: KubeObject): string => `${kind} "${name}"`;
+const nameOf = ({ kind, metadata: { name } }: KubeObject): string => `${kind} "${name}"`;
 
 /** @throws AppError `placement-conflict` for what somebody else made: it is never taken over, and never touched */
 export function assertOurs(

@@ -54,7 +54,8 @@ export async function placeWorkload(
   deadline.begin("looking for its record");
   const before = await findRecord(place, placement, signal);
   assertUsable(place, placement, before, specDigest);
-  if (before?.pod == null) await makeObjects(place, params, { application, specDigest }, deadline);
+  if (before === null || before.pod === null)
+    await makeObjects(place, params, { application, specDigest }, deadline);
   return await pollCalmly(signal, async () => {
     // Looked at again each time, because a removal may come between.
     const record = await findRecord(place, placement, signal);
@@ -112,22 +113,23 @@ async function makeObjects(
   place: Place,
   { spec, agent }: PlaceParams,
   { application, specDigest }: { readonly application: Application; readonly specDigest: string },
-  { signal, begin }: Deadline,
+  deadline: Deadline,
 ): Promise<void> {
   const { client, name: cluster, namespace } = place;
+  const { signal } = deadline;
   if (agent === undefined && application.agent === undefined)
     throw new AppError(
       "invalid-request",
       `cannot place ${spec.placement}: neither the application nor cluster ${cluster} says where an agent is; say "agent"`,
     );
-  begin("putting the agent there");
+  deadline.begin("putting the agent there");
   const agentConfigMap =
     application.agent === undefined && agent !== undefined
       ? await ensureAgentMap(place, agent, signal)
       : null;
   const params = { cluster, namespace, spec, specDigest, agentConfigMap };
   const workload = renderWorkload(params, application);
-  begin("making its objects");
+  deadline.begin("making its objects");
   for (const object of renderOthers(params, application)) await applyOther(place, object, signal);
   const labels = labelsOf(cluster, { placement: spec.placement, application: spec.agent.application });
   const { apiVersion, kind, metadata } = workload;

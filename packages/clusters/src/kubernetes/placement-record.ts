@@ -1,10 +1,11 @@
-import { integer, object, parseAs } from "@baton/protocol";
+import { AppError, integer, object, parseAs } from "@baton/protocol";
 import * as v from "valibot";
 import type { KubeName, KubeObject } from "./kube-client.ts";
 import {
   type Place,
   assertOurs,
   clusterLabel,
+  endingAnnotation,
   placementLabel,
   podAnnotation,
   removedLabel,
@@ -35,6 +36,8 @@ export interface PlacementRecord {
   readonly spec: string | undefined;
   readonly workload: KubeName;
   readonly pod: RecordedPod | null;
+  /** Nothing of its application lived in the recorded pod, and then its end was begun. */
+  readonly isEnding: boolean;
 }
 
 const refOf = ({ namespace }: Place, placement: string): KubeName => ({
@@ -56,13 +59,15 @@ export async function findRecord(
   const { labels = {}, annotations = {} } = secret.metadata;
   const read = <S extends v.GenericSchema>(schema: S, text: string | undefined): v.InferOutput<S> =>
     parseAs(schema, parse(text), `the secret of placement ${placement}`, "cluster-unavailable");
-  const pod = annotations[podAnnotation];
+  const recorded = annotations[podAnnotation];
+  const pod = recorded === undefined ? null : read(podSchema, recorded);
   return {
     secret,
     isRemoved: removedLabel in labels,
     spec: annotations[specAnnotation],
     workload: { ...read(nameSchema, annotations[workloadAnnotation]), namespace: place.namespace },
-    pod: pod === undefined ? null : read(podSchema, pod),
+    pod,
+    isEnding: pod !== null && annotations[endingAnnotation] === pod.uid,
   };
 }
 
@@ -84,6 +89,21 @@ export async function recordPod(
 ): Promise<boolean> {
   const patch = { metadata: { annotations: { [podAnnotation]: JSON.stringify(pod) } } };
   return (await place.client.patch({ ...refOf(place, placement), seen: secret, patch, signal })) !== null;
+}
+
+/** @throws AppError `cluster-unavailable` when the record was changed meanwhile */
+export async function markEnding(
+  place: Place,
+  placement: string,
+  { secret, pod }: PlacementRecord,
+  signal: AbortSignal,
+): Promise<void> {
+  if (pod === null) return;
+  const patch = { metadata: { annotations: { [endingAnnotation]: pod.uid } } };
+  if ((await place.client.patch({ ...refOf(place, placement), seen: secret, patch, signal })) !== null)
+    return;
+  const detail = `cannot remove placement ${placement}: its record on ${place.name} was changed by somebody else; try again`;
+  throw new AppError("cluster-unavailable", detail);
 }
 
 /** Takes the keys out, and keeps the id from being used again. */

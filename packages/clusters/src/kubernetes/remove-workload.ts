@@ -2,7 +2,7 @@ import { AppError } from "@baton/protocol";
 import type { Witness } from "../cluster.port.ts";
 import type { Deadline } from "../deadline.ts";
 import { type Place, assertOurs, finalizer, placementLabel } from "./names.ts";
-import { type PlacementRecord, buryRecord, findRecord } from "./placement-record.ts";
+import { type PlacementRecord, buryRecord, findRecord, markEnding } from "./placement-record.ts";
 import { type FoundPod, hasEnded, listPods, statusOfContainer } from "./pods.ts";
 import { pollCalmly } from "./poll-calmly.ts";
 import { witnessPod } from "./witness-pod.ts";
@@ -24,7 +24,10 @@ export async function removeWorkload(place: Place, placement: string, deadline: 
   deadline.begin("looking at its record");
   const record = await findRecord(place, placement, signal);
   if (record === null || record.isRemoved) return;
-  await assertTerminated(place, placement, deadline);
+  if (!record.isEnding) {
+    await assertTerminated(place, placement, deadline);
+    await markEnding(place, placement, record, signal);
+  }
   deadline.begin("reading its agent's log");
   const log = await readLog(place, record, signal);
   deadline.begin("deleting its workload");
@@ -32,7 +35,7 @@ export async function removeWorkload(place: Place, placement: string, deadline: 
   deadline.begin("waiting for its node's word on its containers");
   await pollCalmly(signal, async () => {
     const pods = await listPods(place, placement, signal);
-    for (const pod of pods) await letGo(place, record, pod, signal);
+    for (const pod of pods) await letGo(place, { ...record, isEnding: true }, pod, signal);
     return pods.length === 0 ? true : undefined;
   });
   deadline.begin("taking its keys away");
@@ -90,7 +93,7 @@ async function deleteWorkload(
 /** A pod that never was the placement's may have nothing running: nobody was told of its agent. */
 async function letGo(
   { client, namespace }: Place,
-  { pod: recorded }: PlacementRecord,
+  { pod: recorded, isEnding }: PlacementRecord,
   pod: FoundPod,
   signal: AbortSignal,
 ): Promise<void> {
@@ -104,8 +107,9 @@ async function letGo(
     if (status === undefined) return recorded?.uid !== pod.uid;
     const { state, lastState } = status;
     const isWaiting = state.running === undefined && state.terminated === undefined;
-    // On its way out it is not started again: what it waits for does not come.
-    return hasEnded(state) || (isWaiting && (hasEnded(lastState) || recorded?.uid !== pod.uid));
+    // On its way out it is not started again: what it waits for does not come. A node of Kubernetes 1.20 forgets within seconds how it ended, and says
+    // then that it waits to be made; what lived in it was seen before its end was begun.
+    return hasEnded(state) || (isWaiting && (hasEnded(lastState) || recorded?.uid !== pod.uid || isEnding));
   });
   const finalizers = pod.object.metadata.finalizers ?? [];
   if (!isSeen || !finalizers.includes(finalizer)) return;

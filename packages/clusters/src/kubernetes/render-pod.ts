@@ -50,7 +50,9 @@ export function renderPodSpec(pod: Json, parts: PodParts): Json {
 }
 
 function renderContainer(container: Json, { agent, agentConfigMap, container: name }: PodParts): Json {
-  const { args: _, startupProbe: __, ...kept } = container;
+  const kept = Object.fromEntries(
+    Object.entries(container).filter(([field]) => field !== "args" && field !== "startupProbe"),
+  );
   const named = (list: unknown): readonly Json[] => asList(list).map(asJson);
   const probe = (path: string) => ({ httpGet: { path, port: agentPortInContainer } });
   const ports = named(container["ports"]);

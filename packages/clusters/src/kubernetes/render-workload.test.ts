@@ -111,7 +111,7 @@ describe("a workload of the user", () => {
 
   it("has the agent of its image where it says how that is called", async () => {
     const { workload } = await render([deployment], { container: "app", agent: ["/agent"] });
-    expect(workload.spec.template.spec.containers[0]?.command.slice(0, 2)).toEqual(["/agent", "run"]);
+    expect(workload.spec.template.spec.containers[0]?.command?.slice(0, 2)).toEqual(["/agent", "run"]);
   });
 
   it("has the time that the longest stop needs, and the agent is told so", async () => {
