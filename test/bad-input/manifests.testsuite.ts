@@ -13,6 +13,12 @@ const application = {
   readiness: { path: "/readyz" },
 };
 const cluster = { kind: "cluster", name: "harbor-c", driver: "process", directory: "/nowhere/harbor-c" };
+const deploymentOf = (containers: readonly object[], replicas = 1) => ({
+  apiVersion: "apps/v1",
+  kind: "Deployment",
+  metadata: { name: "skiff" },
+  spec: { replicas, template: { spec: { containers } } },
+});
 
 interface WrongManifest {
   readonly title: string;
@@ -30,7 +36,7 @@ const wrong: readonly WrongManifest[] = [
     path: "/v1/applications/skiff",
     words: [
       'unknown field "replicas"',
-      "allowed: kind, name, storage, storageUse, database, workload, container, hook, stop, readiness, verify, traffic",
+      "allowed: kind, name, storage, storageUse, database, workload, container, kubernetes, hook, stop, readiness, verify, traffic",
     ],
   },
   {
@@ -53,9 +59,9 @@ const wrong: readonly WrongManifest[] = [
   },
   {
     title: "a driver that is not there is refused with those that are",
-    manifest: { ...cluster, driver: "kubernetes" },
+    manifest: { ...cluster, driver: "nomad" },
     path: "/v1/clusters/harbor-c",
-    words: ['"driver"', '"process"', '"podman"', '"docker"'],
+    words: ['"driver"', '"process"', '"podman"', '"docker"', '"kubernetes"'],
   },
   {
     title: "an engine at which nobody answers is no cluster",
@@ -80,6 +86,39 @@ const wrong: readonly WrongManifest[] = [
     },
     path: "/v1/clusters/harbor-c",
     words: ['"api"', "https://HOST:PORT"],
+  },
+  {
+    title: "a kubeconfig that is not there is no cluster",
+    manifest: {
+      ...cluster,
+      directory: undefined,
+      driver: "kubernetes",
+      kubeconfig: "/nowhere/config",
+      namespace: "harbor",
+    },
+    path: "/v1/clusters/harbor-c",
+    words: ["/nowhere/config", "cannot be read (ENOENT)", 'correct "kubeconfig"'],
+  },
+  {
+    title: "a workload with two containers of which none is named is refused",
+    manifest: { ...application, kubernetes: { objects: [deploymentOf([{ name: "one" }, { name: "two" }])] } },
+    path: "/v1/applications/skiff",
+    words: ['"kubernetes"', 'must say which "container" is the application'],
+  },
+  {
+    title: "a container that its workload does not have is refused",
+    manifest: {
+      ...application,
+      kubernetes: { objects: [deploymentOf([{ name: "one" }])], container: "two" },
+    },
+    path: "/v1/applications/skiff",
+    words: ['"kubernetes"', "must name a container that its workload has"],
+  },
+  {
+    title: "a workload of two replicas is refused, since only one may write",
+    manifest: { ...application, kubernetes: { objects: [deploymentOf([{ name: "one" }], 2)] } },
+    path: "/v1/applications/skiff",
+    words: ['"kubernetes.objects"', "must have one replica"],
   },
   {
     title: "a directory in which nothing can be made is no cluster",
@@ -159,6 +198,7 @@ const wrong: readonly WrongManifest[] = [
 const codes: Readonly<Record<string, ErrorCode>> = {
   "a storage that nobody declared is no storage for an application": "unknown-storage",
   "an engine at which nobody answers is no cluster": "cluster-unavailable",
+  "a kubeconfig that is not there is no cluster": "cluster-unavailable",
   "a directory in which nothing can be made is no cluster": "cluster-unavailable",
   "a program that is not there is no receiver of the route": "traffic-unusable",
   "a webhook's secret that cannot be read is named": "secret-unavailable",
@@ -212,7 +252,7 @@ export function testManifests(at: () => Stage): void {
 
     it("all that is wrong is told at once", async () => {
       const files = [
-        { ...cluster, driver: "kubernetes" },
+        { ...cluster, driver: "nomad" },
         { ...application, replicas: 3 },
       ].map((each) => JSON.stringify(each));
       expectOneLine(await at().baton(["apply", "-f", "-"], files.join("\n---\n")), [

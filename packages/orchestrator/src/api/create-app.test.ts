@@ -189,7 +189,7 @@ describe("a manifest", () => {
         hook: { ...manifest.hook, graceMs: "soon", kill: 1 },
       }),
       "invalid-manifest",
-      'unknown field "replicas" (allowed: kind, name, storage, storageUse, database, workload, container, hook, stop, readiness, verify, traffic)',
+      'unknown field "replicas" (allowed: kind, name, storage, storageUse, database, workload, container, kubernetes, hook, stop, readiness, verify, traffic)',
       '"hook.graceMs"',
       '"kill"',
       "(allowed: preset, drain, quiesce, signal",
