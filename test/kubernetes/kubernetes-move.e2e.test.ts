@@ -5,64 +5,19 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  checkLedger,
-  findOverlaps,
-  readLedgerFromStore,
-  readRecordFile,
-  startWriter,
-} from "@baton/example-ledger";
-import {
-  type ClusterName,
-  type Harbour,
-  application,
-  bucket,
-  clusters,
-  openHarbour,
-  prefix,
-  runOperation,
-} from "@baton/example-ledger/demo";
-import { type ClusterManifest, kubernetesSchema, parseAs } from "@baton/protocol";
+import { type ClusterName, type Harbour, clusters, openHarbour } from "@baton/example-ledger/demo";
+import type { ClusterManifest } from "@baton/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildAgent } from "../containers/agent-bundle.ts";
 import { buildLedger, ledgerImage } from "../containers/ledger-image.ts";
+import { moveLedger } from "../containers/move-ledger.ts";
 import { until } from "../containers/until.ts";
 import { type KubeCluster, findKube, needsKube, startKube } from "./kube-bed.ts";
+import { ledgerObjects } from "./ledger-objects.ts";
 
 const found = await findKube();
-const port = 8_080;
 /** There and back once in every test run. */
 const moves = Number(process.env["BATON_KUBE_MOVES"] ?? "2");
-
-const deployment = {
-  apiVersion: "apps/v1",
-  kind: "Deployment",
-  metadata: { name: "ledger" },
-  spec: {
-    replicas: 1,
-    selector: { matchLabels: { app: "ledger" } },
-    template: {
-      metadata: { labels: { app: "ledger" } },
-      spec: {
-        containers: [
-          {
-            name: "ledger",
-            image: ledgerImage,
-            imagePullPolicy: "Never",
-            ports: [{ containerPort: port, hostPort: port }],
-            envFrom: [{ configMapRef: { name: "ledger" } }],
-          },
-        ],
-      },
-    },
-  },
-};
-const settings = {
-  apiVersion: "v1",
-  kind: "ConfigMap",
-  metadata: { name: "ledger" },
-  data: { LISTEN_HOST: "0.0.0.0" },
-};
 
 const takeOut = JSON.stringify(
   ["agent.json", "control.json"].map((name) => ({ op: "remove", path: `/data/${name}` })),
@@ -93,7 +48,7 @@ describe(
       }));
       harbour = await openHarbour({
         changes: {
-          kubernetes: parseAs(kubernetesSchema, { objects: [settings, deployment] }, "the objects"),
+          kubernetes: ledgerObjects,
           workload: { command: ["node", "/app/ledger.mjs"], environment: {} },
         },
         elsewhere: { clusters: declared, storeHost: kubes[0]?.outside ?? "", end: async () => {} },
@@ -127,7 +82,10 @@ describe(
       const [{ metadata, spec }] = items;
       const { name, labels } = metadata as { name: string; labels: object };
       const secret = await kube.see("secret", `baton-${placement}`);
-      return { deployment: { ...deployment, metadata: { name, labels }, spec }, data: secret?.data ?? {} };
+      return {
+        deployment: { apiVersion: "apps/v1", kind: "Deployment", metadata: { name, labels }, spec },
+        data: secret?.data ?? {},
+      };
     };
     /** Somebody makes the source anew by hand, with all that it had: its agent is held, and nothing of the application begins. */
     const revive = async (
@@ -162,63 +120,17 @@ describe(
     };
 
     it("moves there and back, though the orchestrator is killed, and loses nothing", async () => {
-      const { client } = harbour;
-      const deployed = await runOperation(client, { kind: "deploy", application, to: "harbor-a" });
-      expect(deployed).toMatchObject({ state: "committed", reason: null });
-      const clusterOf = new Map([[deployed.target, "harbor-a" as ClusterName]]);
-      const recordFile = join(harbour.directory, "acknowledged.jsonl");
-      const writer = startWriter({
-        route: async () => (await client.route(application)).url,
-        recordFile,
-        ratePerSecond: 50,
-      });
-      try {
-        for (let move = 0; move < moves; move += 1) {
-          const to = move % 2 === 0 ? "harbor-b" : "harbor-a";
-          await harbour.restartOrchestrator({
-            fault: move === 0 ? "kill@migrate.handOver:after" : undefined,
-          });
-          const before = writer.acknowledged();
-          await until("entries before the move", async () => writer.acknowledged() > before + 20);
-          const { placement: source, cluster: from } = await client.route(application);
-          const copy = await copyOf(from ?? "", source ?? "");
-          const moved = await runOperation(client, { kind: "migrate", application, to });
-          expect(moved).toMatchObject({ state: "committed", reason: null });
-          clusterOf.set(moved.target, to);
-          const after = writer.acknowledged();
-          await until("entries after the move", async () => writer.acknowledged() > after + 20);
-          expect(await client.route(application)).toMatchObject({ cluster: to, placement: moved.target });
+      await moveLedger(harbour, {
+        moves,
+        beforeMove: ({ from, source }) => copyOf(from, source),
+        async afterMove({ number, from, source }, copy) {
           // The source's pod and its Deployment are gone, and what stays of it is its secret, with the agent's log and without a key.
-          expect(await podsOn(from ?? "")).toEqual([]);
-          const left = await on(from ?? "").see("secret", `baton-${source}`);
+          expect(await podsOn(from)).toEqual([]);
+          const left = await on(from).see("secret", `baton-${source}`);
           expect(Object.keys(left?.data ?? {})).toEqual(["agent.log"]);
-          if (move === 0) await revive(from ?? "", source ?? "", copy);
-        }
-      } finally {
-        await writer.stop();
-      }
-      expect(harbour.kills()).toBe(1);
-      const { url } = await client.route(application);
-      await until("the last entries in the bucket", async () => {
-        const stats = (await (await fetch(new URL("/stats", url ?? ""))).json()) as { unflushed: number };
-        return stats.unflushed === 0;
+          if (number === 0 && copy !== undefined) await revive(from, source, copy);
+        },
       });
-
-      const keyOf = (placement: string): string | undefined => {
-        const cluster = clusterOf.get(placement);
-        return cluster && harbour.keys[cluster].accessKeyId;
-      };
-      const stored = await readLedgerFromStore({ directory: harbour.storeDirectory, bucket, prefix, keyOf });
-      const acknowledgedIds = (await readRecordFile(recordFile)).map(({ id }) => id);
-      expect(acknowledgedIds.length).toBeGreaterThan(80);
-      expect(checkLedger({ acknowledgedIds, segments: stored.segments })).toMatchObject({
-        lost: [],
-        duplicated: [],
-      });
-      expect(findOverlaps({ ...stored, strict: true }).overlapping).toEqual([]);
-
-      const deleted = await runOperation(client, { kind: "delete", application });
-      expect(deleted).toMatchObject({ state: "committed" });
       for (const cluster of clusters) expect(await podsOn(cluster)).toEqual([]);
     }, 400_000);
   },
