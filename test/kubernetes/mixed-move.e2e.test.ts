@@ -1,4 +1,7 @@
-/* P1, P2, P3 between kinds of clusters: the ledger moves from a Podman host to Kubernetes and back. */
+/*
+ * P1, P2, P3 between kinds of clusters: the ledger moves from a Podman host to Kubernetes and back. By hand with BATON_KUBE_MIXED=1: each kind has a move of
+ * its own in every test run.
+ */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,14 +12,19 @@ import { buildAgent } from "../containers/agent-bundle.ts";
 import { type ContainerHost, startHost } from "../containers/container-host.ts";
 import { buildLedger, ledgerImage } from "../containers/ledger-image.ts";
 import { moveLedger } from "../containers/move-ledger.ts";
-import { type KubeCluster, findKube, needsKube, startKube } from "./kube-bed.ts";
+import { type KubeCluster, findKube, startKube } from "./kube-bed.ts";
 import { ledgerObjects } from "./ledger-objects.ts";
 
 const found = await findKube();
+const isWanted = process.env["BATON_KUBE_MIXED"] === "1";
+const reason = found.missing ?? "it takes minutes: by hand with BATON_KUBE_MIXED=1";
 
 describe(
   "the ledger on a Podman host and a cluster of Kubernetes",
-  { skip: found.missing !== null, meta: needsKube(found) },
+  {
+    skip: found.missing !== null || !isWanted,
+    meta: { needs: { part: "kube", reason, nowhere: true } },
+  },
   () => {
     let directory = "";
     let host: ContainerHost;
@@ -24,7 +32,7 @@ describe(
     let harbour: Harbour;
 
     beforeAll(async () => {
-      if (found.missing !== null) return;
+      if (found.missing !== null || !isWanted) return;
       directory = await mkdtemp(join(tmpdir(), "baton-mixed-"));
       const agent = await buildAgent();
       await buildLedger(found.podman, directory);
