@@ -54,13 +54,17 @@ export async function within<T>(
   }
 }
 
-/** Asks again every 20 ms until there is an answer; ends by the signal's reason. */
-export async function pollUntil<T>(signal: AbortSignal, ask: () => Promise<T | undefined>): Promise<T> {
+/** Asks again until there is an answer; ends by the signal's reason. */
+export async function pollUntil<T>(
+  signal: AbortSignal,
+  ask: () => Promise<T | undefined>,
+  pauseMs = 20,
+): Promise<T> {
   for (;;) {
     signal.throwIfAborted();
     const answer = await ask();
     if (answer !== undefined) return answer;
-    await delay(20, undefined, { signal });
+    await delay(pauseMs, undefined, { signal });
   }
 }
 

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { AppError, parseAs, placementIdSchema } from "@baton/protocol";
 
 /** What of an engine belongs to a placement, by name. */
@@ -40,9 +39,6 @@ export const allLabelsOf = (
 
 export const isMadeFrom = (labels: Readonly<Record<string, string>>, spec: string): boolean =>
   labels[specLabel] === spec;
-
-export const digestOf = (content: string | Buffer): string =>
-  `sha256:${createHash("sha256").update(content).digest("hex")}`;
 
 /** @throws AppError `placement-conflict` for what somebody else made: it is never taken over, and never touched */
 export function assertOurs(

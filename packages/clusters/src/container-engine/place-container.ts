@@ -5,6 +5,7 @@ import { AppError, type ContainerManifest, agentPortInContainer, isAppError } fr
 import { canonicalJson } from "../canonical-json.ts";
 import type { PlacedAgent, PlacementSpec } from "../cluster.port.ts";
 import { type Deadline, pollUntil, reasonOf } from "../deadline.ts";
+import { digestOf } from "../digest.ts";
 import { agentCommandOf, agentConfigOf, agentFiles, stateDirectory, stateOwner } from "./agent-files.ts";
 import {
   type FoundContainer,
@@ -15,7 +16,7 @@ import {
   listContainers,
 } from "./containers.ts";
 import { type ContainerUser, type Registry, ensureImage, findImage, userOf } from "./images.ts";
-import { allLabelsOf, digestOf, isMadeFrom, namesOf } from "./names.ts";
+import { allLabelsOf, isMadeFrom, namesOf } from "./names.ts";
 import { reachAgent } from "./reach-agent.ts";
 import { readLog } from "./read-log.ts";
 

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { AppError } from "@baton/protocol";
-import { digestOf } from "../container-engine/names.ts";
+import { digestOf } from "../digest.ts";
 import { reasonOf } from "../deadline.ts";
 import { agentFile } from "./agent-config.ts";
 import type { KubeObject } from "./kube-object.ts";

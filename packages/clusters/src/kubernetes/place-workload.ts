@@ -1,7 +1,7 @@
 import { AppError } from "@baton/protocol";
 import { canonicalJson } from "../canonical-json.ts";
 import type { PlacedAgent, PlacementSpec } from "../cluster.port.ts";
-import { digestOf } from "../container-engine/names.ts";
+import { digestOf } from "../digest.ts";
 import type { Deadline } from "../deadline.ts";
 import { agentCommands, agentFiles } from "./agent-config.ts";
 import { ensureAgentMap } from "./agent-map.ts";

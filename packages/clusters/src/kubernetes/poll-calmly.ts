@@ -1,13 +1,5 @@
-import { setTimeout as delay } from "node:timers/promises";
+import { pollUntil } from "../deadline.ts";
 
-const pauseMs = 200;
-
-/** Asks again until there is an answer, at a pace that an API server does not mind; ends by the signal's reason. */
-export async function pollCalmly<T>(signal: AbortSignal, ask: () => Promise<T | undefined>): Promise<T> {
-  for (;;) {
-    signal.throwIfAborted();
-    const answer = await ask();
-    if (answer !== undefined) return answer;
-    await delay(pauseMs, undefined, { signal });
-  }
-}
+/** At a pace that an API server does not mind. */
+export const pollCalmly = <T>(signal: AbortSignal, ask: () => Promise<T | undefined>): Promise<T> =>
+  pollUntil(signal, ask, 200);

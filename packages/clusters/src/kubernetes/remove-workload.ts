@@ -3,7 +3,7 @@ import type { Witness } from "../cluster.port.ts";
 import type { Deadline } from "../deadline.ts";
 import { type Place, assertOurs, finalizer, placementLabel } from "./names.ts";
 import { type PlacementRecord, buryRecord, findRecord, markEnding } from "./placement-record.ts";
-import { type FoundPod, hasEnded, listPods, statusOfContainer } from "./pods.ts";
+import { type FoundPod, findPod, hasEnded, listPods, statusOfContainer } from "./pods.ts";
 import { pollCalmly } from "./poll-calmly.ts";
 import { witnessPod } from "./witness-pod.ts";
 
@@ -24,7 +24,7 @@ export async function removeWorkload(place: Place, placement: string, deadline: 
   deadline.begin("looking at its record");
   const record = await findRecord(place, placement, signal);
   if (record === null || record.isRemoved) return;
-  if (!record.isEnding) {
+  if (!(await isOnItsWayOut(place, placement, record, signal))) {
     await assertTerminated(place, placement, deadline);
     await markEnding(place, placement, record, signal);
   }
@@ -40,6 +40,18 @@ export async function removeWorkload(place: Place, placement: string, deadline: 
   });
   deadline.begin("taking its keys away");
   await buryRecord(place, placement, log, signal);
+}
+
+/** Its end was begun by an earlier call, and cannot be called off: no container of a deleted pod is started again. */
+async function isOnItsWayOut(
+  place: Place,
+  placement: string,
+  record: PlacementRecord,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (!record.isEnding) return false;
+  const pod = await findPod(place, placement, record, signal);
+  return pod === null || pod.isDeleted;
 }
 
 /** A container that ended is started again by its node, which is soon over; what is seen then counts. */
