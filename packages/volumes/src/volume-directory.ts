@@ -1,11 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { lstat, mkdir, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { AppError } from "@baton/protocol";
 import type { Repository, Snapshot } from "./restic.port.ts";
-import type { RunLimit } from "./restic-process.ts";
+import { type RunLimit, runProgram } from "./restic-process.ts";
 import { readMarker, syncFolder, type VolumeMarker, writeMarker } from "./volume-marker.ts";
 import { assertRoom, assertVolumePath } from "./volume-place.ts";
 
@@ -144,7 +142,7 @@ export function openVolumeDirectory(options: VolumeDirectoryOptions): VolumeDire
       await repository.restore({ ...limit, snapshot, target });
       const copy = join(staging, snapshot.folder);
       await verify?.(join(beside, copy));
-      await syncFileSystem(target);
+      await syncFileSystem(target, limit);
       const inode = await identityOf(join(beside, copy));
       if (inode === null)
         throw new AppError(
@@ -181,9 +179,13 @@ async function identityOf(path: string): Promise<string | null> {
 }
 
 /** Node has no syncfs(2); coreutils' sync has. */
-async function syncFileSystem(path: string): Promise<void> {
-  const child = spawn("sync", ["--file-system", path], { stdio: "ignore" });
-  const [status] = await once(child, "close");
+async function syncFileSystem(path: string, limit: RunLimit): Promise<void> {
+  const { status } = await runProgram({
+    ...limit,
+    what: `write ${path} to disk`,
+    command: ["sync", "--file-system", path],
+    environment: { PATH: process.env["PATH"] ?? "/usr/bin:/bin" },
+  });
   if (status !== 0)
     throw new AppError("copier-failed", `cannot restore into ${path}: it could not be written to disk`);
 }
