@@ -1,26 +1,9 @@
 import { AppError } from "@baton/protocol";
 import { describe, expect, it } from "vitest";
-import { type FakeWorld, createFakeWorld } from "./fakes/fake-world.ts";
-import { at, both, expectPromises, failing, runInWorld } from "./fakes/saga.testsuite.ts";
-import { migrate } from "./migrate.saga.ts";
-import { type Faults, noFaults } from "./progress.port.ts";
+import { failsVerify, migrateIn, runIn, servingWorld } from "./fakes/migrate-in.testsuite.ts";
+import type { FakeWorld } from "./fakes/fake-world.ts";
+import { at, both, failing } from "./fakes/saga.testsuite.ts";
 
-async function servingWorld(): Promise<FakeWorld> {
-  const world = createFakeWorld();
-  await world.serveOnSource();
-  return world;
-}
-
-const runIn = async (world: FakeWorld, faults: Faults) =>
-  (await runInWorld({ saga: migrate, world, openPorts: () => world.ports, faults })).end;
-
-async function migrateIn(world: FakeWorld, faults: Faults = noFaults) {
-  const end = await runIn(world, faults);
-  expectPromises(world, end);
-  return end;
-}
-
-const failsVerify = failing({ step: "verify", phase: "do", moment: "before" });
 describe("a source that is to serve again", () => {
   const endsBeforeTakingBack = (world: FakeWorld): void => {
     const beginRollback = world.progress.beginRollback.bind(world.progress);
